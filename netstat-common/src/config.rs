@@ -1,0 +1,67 @@
+//! What user space tells the kernel half before it is loaded (`.rodata`, so the verifier sees constants).
+
+/// Which queue changes are reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Queues {
+    /// None: the queue programs are not attached.
+    #[default]
+    Off = 0,
+    /// The first change at once, then at most one a socket and [`Config::queue_interval`], and the last one
+    /// before the socket closes.
+    Coalesced = 1,
+    /// One record for each call that moved data.
+    Every = 2,
+}
+
+/// Ports that [`Config::ports`] can hold.
+pub const MAX_PORTS: usize = 16;
+
+/// Settings of the kernel half, in the global `CONFIG`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Config {
+    /// Nanoseconds between two coalesced queue records of one socket.
+    pub queue_interval: u64,
+    /// Nanoseconds that must have passed since the last wake-up before a record wakes the reader again.
+    pub wake_interval: u64,
+    /// [`Queues`] as a number.
+    pub queues: u32,
+    /// Inode of the only network namespace to report; 0 reports all.
+    pub netns: u32,
+    /// Number of ports in `ports`; 0 reports all.
+    pub port_count: u32,
+    /// A socket is reported when its local or its foreign port is one of these (host byte order).
+    pub ports: [u16; MAX_PORTS],
+    /// 1 when the running kernel offers `bpf_get_socket_cookie` to tracing programs (5.12 and later);
+    /// otherwise sockets are named by their kernel address.
+    pub has_cookie: u32,
+    /// Number of arguments of `tcp_recvmsg` in this kernel (6 up to 5.17, 5 up to 6.18, 4 later): its return
+    /// value follows them in an fexit program.
+    pub recvmsg_args: u32,
+    /// Number of arguments of `inet_csk_accept` in this kernel (4 up to 6.9, 2 later).
+    pub accept_args: u32,
+}
+
+const _: () = assert!(size_of::<Config>() == 72 && align_of::<Config>() == 8);
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            queue_interval: 100_000_000,
+            wake_interval: 5_000_000,
+            queues: 0,
+            netns: 0,
+            port_count: 0,
+            ports: [0; MAX_PORTS],
+            has_cookie: 0,
+            recvmsg_args: 0,
+            accept_args: 0,
+        }
+    }
+}
+
+// SAFETY: `Config` is `repr(C)`, holds integers only, has no padding (asserted above: 2 * 8 + 3 * 4 + 32 + 3 * 4)
+// and any bit pattern of it is valid.
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for Config {}

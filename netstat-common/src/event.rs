@@ -1,0 +1,247 @@
+//! The records of the ring buffer.
+//!
+//! Every record starts with a [`RawHead`]; [`RawHead::kind`] says what follows it. A transition comes in three
+//! sizes: lean ([`Kind::Move`]) for a socket whose addresses were already told, whole ([`Kind::Full`]) when they
+//! were not or when the reader asked for it, and with the final counters ([`Kind::Close`]).
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// [`RawHead`]: a transition of a socket that was told before.
+    Move = 1,
+    /// [`RawFull`]: a transition with addresses.
+    Full = 2,
+    /// [`RawClose`]: the transition to CLOSE, with addresses and totals.
+    Close = 3,
+    /// [`RawHead`]: LISTEN -> SYN_RECV of a child, named by its address in the kernel. Its cookie is not yet
+    /// its own before 6.13 (`inet_csk_clone_lock`), so the record never carries one; the [`Kind::Full`] that
+    /// follows repeats the address in [`RawTuple::other`].
+    Child = 4,
+    /// [`RawQueue`]: bytes waiting in the queues of a socket.
+    Queue = 5,
+    /// [`RawHead`]: the process `tgid` came to use the socket; `from` is a [`How`].
+    Owner = 6,
+    /// [`RawProcess`]: who `tgid` is. Sent before the first record that names it, and again after an exec.
+    Process = 7,
+}
+
+/// A record kind or other code that this ABI does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown(pub u8);
+
+impl TryFrom<u8> for Kind {
+    type Error = Unknown;
+
+    fn try_from(code: u8) -> Result<Self, Unknown> {
+        Ok(match code {
+            1 => Self::Move,
+            2 => Self::Full,
+            3 => Self::Close,
+            4 => Self::Child,
+            5 => Self::Queue,
+            6 => Self::Owner,
+            7 => Self::Process,
+            other => return Err(Unknown(other)),
+        })
+    }
+}
+
+impl Kind {
+    /// Bytes of a record of this kind.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::Move | Self::Child | Self::Owner => size_of::<RawHead>(),
+            Self::Full => size_of::<RawFull>(),
+            Self::Close => size_of::<RawClose>(),
+            Self::Queue => size_of::<RawQueue>(),
+            Self::Process => size_of::<RawProcess>(),
+        }
+    }
+}
+
+/// How a process came to a socket ([`Kind::Owner`], in [`RawHead::from`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum How {
+    /// `accept` returned it.
+    Accept = 1,
+    /// It sent or received on it.
+    Use = 2,
+}
+
+impl TryFrom<u8> for How {
+    type Error = Unknown;
+
+    fn try_from(code: u8) -> Result<Self, Unknown> {
+        match code {
+            1 => Ok(Self::Accept),
+            2 => Ok(Self::Use),
+            other => Err(Unknown(other)),
+        }
+    }
+}
+
+/// Which call changed the queues ([`Kind::Queue`], in [`RawHead::from`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Direction {
+    /// None: the last word before the socket closes.
+    Final = 0,
+    Send = 1,
+    Receive = 2,
+}
+
+impl TryFrom<u8> for Direction {
+    type Error = Unknown;
+
+    fn try_from(code: u8) -> Result<Self, Unknown> {
+        match code {
+            0 => Ok(Self::Final),
+            1 => Ok(Self::Send),
+            2 => Ok(Self::Receive),
+            other => Err(Unknown(other)),
+        }
+    }
+}
+
+/// [`RawHead::flags`]: `sock` is the socket's address in the kernel, not its cookie.
+pub const FLAG_POINTER: u8 = 1;
+/// [`RawHead::flags`]: a process held the socket's lock (`sk_lock.owned`), so `tgid` acted on the socket. Without
+/// it `tgid` is 0: whoever ran when a softirq changed the state has nothing to do with it.
+pub const FLAG_OWNED: u8 = 2;
+
+/// The start of every record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RawHead {
+    /// Nanoseconds of CLOCK_MONOTONIC.
+    pub time: u64,
+    /// Socket cookie, or the socket's address with [`FLAG_POINTER`]; in a [`RawProcess`], nanoseconds of
+    /// CLOCK_BOOTTIME at which the process started.
+    pub sock: u64,
+    /// A [`Kind`].
+    pub kind: u8,
+    /// `FLAG_*`.
+    pub flags: u8,
+    /// State left, or what the kind says.
+    pub from: u8,
+    /// State reached.
+    pub to: u8,
+    /// Local port, host order (`inet_sport`); 0 before autobind.
+    pub lport: u16,
+    /// `sk_err`, a positive errno or 0.
+    pub err: u16,
+    /// Process (thread group) that acted, in the initial PID namespace; see [`FLAG_OWNED`].
+    pub tgid: u32,
+    /// `sk_protocol`.
+    pub protocol: u16,
+    /// Zero.
+    pub reserved: u16,
+}
+
+/// Who talks to whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RawTuple {
+    /// The other name of the socket: its address in the kernel when [`RawHead::sock`] is the cookie, the cookie
+    /// (0 when none was given yet) when it is the address.
+    pub other: u64,
+    /// Inode of the network namespace; 0 when unknown.
+    pub netns: u32,
+    /// `sk_uid`, in the initial user namespace; `u32::MAX` when unknown.
+    pub uid: u32,
+    /// [`AF_INET`](crate::AF_INET) or [`AF_INET6`](crate::AF_INET6).
+    pub family: u16,
+    /// Foreign port, host order.
+    pub rport: u16,
+    /// `skc_bound_dev_if`; 0 when not bound to a device.
+    pub bound_if: u32,
+    /// IPv4 addresses use the first four bytes, the rest is zero.
+    pub laddr: [u8; 16],
+    /// See `laddr`.
+    pub raddr: [u8; 16],
+    /// Inode of the socket's cgroup (v2); 0 when unknown.
+    pub cgroup: u64,
+}
+
+/// Counters of a connection, as the kernel holds them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RawTotals {
+    /// `tcp_sock.bytes_acked`: counts our SYN and FIN as a byte each.
+    pub bytes_acked: u64,
+    /// `tcp_sock.bytes_received`: counts the peer's FIN as a byte.
+    pub bytes_received: u64,
+    /// `tcp_sock.bytes_sent`, retransmissions included.
+    pub bytes_sent: u64,
+    /// `tcp_sock.bytes_retrans`.
+    pub bytes_retrans: u64,
+    pub segs_out: u32,
+    pub segs_in: u32,
+    /// `tcp_sock.total_retrans`, segments.
+    pub retrans: u32,
+    /// Smoothed round-trip time in microseconds (`srtt_us >> 3`).
+    pub srtt: u32,
+    /// Bytes received and not read (`rcv_nxt - copied_seq`).
+    pub rqueue: u32,
+    /// Bytes written and not acknowledged (`write_seq - snd_una`).
+    pub wqueue: u32,
+}
+
+/// [`Kind::Full`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RawFull {
+    pub head: RawHead,
+    pub tuple: RawTuple,
+}
+
+/// [`Kind::Close`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RawClose {
+    pub head: RawHead,
+    pub tuple: RawTuple,
+    pub totals: RawTotals,
+}
+
+/// [`Kind::Queue`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RawQueue {
+    /// `from` is a [`Direction`], `to` the socket's state.
+    pub head: RawHead,
+    /// See [`RawTotals::rqueue`].
+    pub rqueue: u32,
+    /// See [`RawTotals::wqueue`].
+    pub wqueue: u32,
+    /// Bytes sent since the record before.
+    pub sent: u32,
+    /// Bytes received since the record before.
+    pub received: u32,
+}
+
+/// [`Kind::Process`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RawProcess {
+    /// `sock` is the start time, `tgid` the process.
+    pub head: RawHead,
+    /// Name of the thread group's leader, NUL-padded bytes.
+    pub comm: [u8; 16],
+    /// Real user, in the initial user namespace.
+    pub uid: u32,
+    /// Parent process; 0 when unknown.
+    pub parent: u32,
+}
+
+const _: () = {
+    assert!(size_of::<RawHead>() == 32 && align_of::<RawHead>() == 8);
+    assert!(size_of::<RawTuple>() == 64 && align_of::<RawTuple>() == 8);
+    assert!(size_of::<RawTotals>() == 56 && align_of::<RawTotals>() == 8);
+    assert!(size_of::<RawFull>() == 96);
+    assert!(size_of::<RawClose>() == 152);
+    assert!(size_of::<RawQueue>() == 48);
+    assert!(size_of::<RawProcess>() == 56);
+};

@@ -1,0 +1,82 @@
+//! Where the running kernel keeps the fields that the kernel half reads.
+
+/// Marks a field that this kernel does not have, or whose place is not known.
+pub const ABSENT: u32 = u32::MAX;
+
+macro_rules! offsets {
+    ($($(#[$doc:meta])* $field:ident = $in:literal . $path:literal;)*) => {
+        /// Byte offsets from the running kernel's BTF, in the global `OFFSETS`; [`ABSENT`] where there is none.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(C)]
+        pub struct Offsets { $($(#[$doc])* pub $field: u32,)* }
+
+        impl Offsets {
+            /// Nothing is known: what a kernel without BTF gets.
+            pub const NONE: Self = Self { $($field: ABSENT,)* };
+
+            /// Asks `lookup(structure, path)` for every field.
+            pub fn resolve(mut lookup: impl FnMut(&str, &str) -> Option<u32>) -> Self {
+                Self { $($field: lookup($in, $path).unwrap_or(ABSENT),)* }
+            }
+
+            /// Each field's name with its offset, for reports.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, Option<u32>)> {
+                [$((concat!($in, ".", $path), self.$field),)*]
+                    .into_iter()
+                    .map(|(name, at)| (name, (at != ABSENT).then_some(at)))
+            }
+        }
+    };
+}
+
+offsets! {
+    skc_family = "sock_common"."skc_family";
+    skc_state = "sock_common"."skc_state";
+    /// Local port, host order; 0 once the port was given back.
+    skc_num = "sock_common"."skc_num";
+    /// Foreign port, network order.
+    skc_dport = "sock_common"."skc_dport";
+    skc_daddr = "sock_common"."skc_daddr";
+    skc_rcv_saddr = "sock_common"."skc_rcv_saddr";
+    skc_v6_daddr = "sock_common"."skc_v6_daddr";
+    skc_v6_rcv_saddr = "sock_common"."skc_v6_rcv_saddr";
+    skc_bound_dev_if = "sock_common"."skc_bound_dev_if";
+    skc_net = "sock_common"."skc_net";
+    skc_cookie = "sock_common"."skc_cookie";
+    sk_protocol = "sock"."sk_protocol";
+    sk_err = "sock"."sk_err";
+    sk_uid = "sock"."sk_uid";
+    sk_lock_owned = "sock"."sk_lock.owned";
+    sk_ack_backlog = "sock"."sk_ack_backlog";
+    sk_max_ack_backlog = "sock"."sk_max_ack_backlog";
+    sk_cgroup = "sock"."sk_cgrp_data.cgroup";
+    /// Local port, network order; survives the giving back of the port.
+    inet_sport = "inet_sock"."inet_sport";
+    net_inum = "net"."ns.inum";
+    cgroup_kn = "cgroup"."kn";
+    kernfs_node_id = "kernfs_node"."id";
+    tcp_bytes_acked = "tcp_sock"."bytes_acked";
+    tcp_bytes_received = "tcp_sock"."bytes_received";
+    tcp_bytes_sent = "tcp_sock"."bytes_sent";
+    tcp_bytes_retrans = "tcp_sock"."bytes_retrans";
+    tcp_segs_out = "tcp_sock"."segs_out";
+    tcp_segs_in = "tcp_sock"."segs_in";
+    tcp_total_retrans = "tcp_sock"."total_retrans";
+    tcp_srtt_us = "tcp_sock"."srtt_us";
+    tcp_write_seq = "tcp_sock"."write_seq";
+    tcp_snd_una = "tcp_sock"."snd_una";
+    tcp_rcv_nxt = "tcp_sock"."rcv_nxt";
+    tcp_copied_seq = "tcp_sock"."copied_seq";
+    task_group_leader = "task_struct"."group_leader";
+    task_comm = "task_struct"."comm";
+    task_start_boottime = "task_struct"."start_boottime";
+    task_self_exec_id = "task_struct"."self_exec_id";
+    task_real_parent = "task_struct"."real_parent";
+    task_tgid = "task_struct"."tgid";
+}
+
+const _: () = assert!(size_of::<Offsets>() == 40 * 4);
+
+// SAFETY: `Offsets` is `repr(C)`, holds `u32` only, so it has no padding, and any bit pattern of it is valid.
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for Offsets {}
