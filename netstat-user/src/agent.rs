@@ -1,0 +1,1 @@
+//! Wiring: sources -> table -> sinks.

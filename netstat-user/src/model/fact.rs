@@ -1,0 +1,196 @@
+//! Everything the table can be told, whoever noticed it.
+
+use super::{Comm, Family, Mono, Pid, Process, SockRow, TcpState, Tuple};
+pub use netstat_common::event::{Direction, How as Seen};
+use std::num::NonZeroU64;
+
+/// What names a socket. At least one is present in anything that comes from a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SockId {
+    /// The kernel's socket cookie: unique while the system is up, kept from request to TIME_WAIT.
+    pub cookie: Option<NonZeroU64>,
+    /// The socket's address in the kernel: reused as soon as the socket is freed.
+    pub pointer: Option<NonZeroU64>,
+}
+
+/// Who talks to whom, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub tuple: Tuple,
+    /// Inode of the network namespace; 0 when unknown.
+    pub netns: u32,
+    pub uid: Option<u32>,
+    /// Inode of the socket's cgroup (v2).
+    pub cgroup: Option<NonZeroU64>,
+}
+
+/// Counters of a connection. Bytes are the application's: SYN and FIN, which the kernel's own counters contain, are taken
+/// out where they can be told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes sent, each once.
+    pub sent: u64,
+    /// Bytes received.
+    pub received: u64,
+    pub segs_out: u32,
+    pub segs_in: u32,
+    /// Segments sent again.
+    pub retrans: u32,
+    /// Smoothed round-trip time in microseconds; 0 when never measured.
+    pub srtt_us: u32,
+    /// Bytes received and not read at that moment.
+    pub rqueue: u32,
+    /// Bytes written and not acknowledged at that moment.
+    pub wqueue: u32,
+}
+
+/// A transition as a kernel hook saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub at: Mono,
+    pub id: SockId,
+    pub from: TcpState,
+    pub to: TcpState,
+    /// 0 before autobind.
+    pub lport: u16,
+    /// `sk_err`, errno or 0.
+    pub err: u16,
+    /// The process that acted; `None` when the network did.
+    pub actor: Option<Pid>,
+    pub identity: Option<Identity>,
+    pub totals: Option<Totals>,
+}
+
+/// Bytes waiting in a socket's queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueChange {
+    pub at: Mono,
+    pub id: SockId,
+    pub state: TcpState,
+    pub direction: Direction,
+    pub rqueue: u32,
+    pub wqueue: u32,
+    /// Bytes sent since the change reported before.
+    pub sent: u32,
+    /// Bytes received since the change reported before.
+    pub received: u32,
+    pub actor: Option<Pid>,
+}
+
+/// A process came to use a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnerSeen {
+    pub at: Mono,
+    pub id: SockId,
+    pub pid: Pid,
+    pub how: Seen,
+}
+
+/// One record of the kernel half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    Moved(Moved),
+    /// A child was cloned from a listener (LISTEN -> SYN_RECV); the [`Moved`] that follows has its pointer.
+    Child { at: Mono, pointer: NonZeroU64 },
+    Queue(QueueChange),
+    Owner(OwnerSeen),
+    Process(Process),
+}
+
+/// A set of states, one bit each (`1 << state`), as sock_diag takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct States(pub u32);
+
+impl States {
+    /// Every state a listing can show: all but CLOSE, which has no place in the kernel's tables.
+    pub const ALL: Self = Self(0xffe);
+
+    pub const fn of(states: &[TcpState]) -> Self {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < states.len() {
+            bits |= states[i].bit();
+            i += 1;
+        }
+        Self(bits)
+    }
+
+    pub const fn has(self, state: TcpState) -> bool {
+        self.0 & state.bit() != 0
+    }
+}
+
+/// One pass over the kernel's TCP sockets.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// Each row was true at some moment between `began` and `ended`.
+    pub began: Mono,
+    pub ended: Mono,
+    /// Inodes of the namespaces that were listed; empty when the only one listed has no number.
+    pub netns: Vec<u32>,
+    /// The states that were asked for.
+    pub states: States,
+    pub rows: Vec<SockRow>,
+    /// The first one: what it shows was there before us and repairs nothing.
+    pub initial: bool,
+    /// It can name every socket by cookie (sock_diag); a procfs pass cannot.
+    pub cookies: bool,
+}
+
+/// "Is this socket still there, and how?"
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The table's own mark, returned with the answer.
+    pub token: u64,
+    pub netns: u32,
+    pub tuple: Tuple,
+    /// `None` asks by addresses alone.
+    pub cookie: Option<NonZeroU64>,
+}
+
+/// What the kernel said to a [`Question`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub token: u64,
+    pub at: Mono,
+    /// `None`: there is no such socket.
+    pub row: Option<SockRow>,
+}
+
+/// A process that holds a file of the socket with this inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub inode: u32,
+    pub process: Process,
+}
+
+/// What [`Table::learn`](crate::table::Table::learn) takes.
+#[derive(Clone, Debug)]
+pub enum Fact {
+    Event(Event),
+    Listing(Listing),
+    Answer(Answer),
+    /// One pass over /proc/PID/fd.
+    Holders(Vec<Holder>),
+    /// Who a process is that an event named without telling.
+    Process(Process),
+    /// The kernel half could not report this many changes, the last of them before `until`.
+    Lost { count: u64, until: Mono },
+}
+
+impl Family {
+    /// Inverse of `AF_INET`, `AF_INET6`.
+    pub fn from_af(af: u16) -> Option<Self> {
+        match af {
+            netstat_common::AF_INET => Some(Self::V4),
+            netstat_common::AF_INET6 => Some(Self::V6),
+            _ => None,
+        }
+    }
+}
+
+impl From<[u8; 16]> for Comm {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}

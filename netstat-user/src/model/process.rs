@@ -1,0 +1,37 @@
+//! Processes, as far as they own sockets.
+
+/// A process (thread group), in the PID namespace of the initial host for kernel events and of the reader's /proc for
+/// scans; never 0.
+pub type Pid = std::num::NonZeroU32;
+
+/// `task_struct.comm` of the thread group's leader: up to 15 bytes, any bytes, NUL-padded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Comm(pub [u8; 16]);
+
+impl Comm {
+    /// The bytes before the first NUL.
+    pub fn bytes(&self) -> &[u8] {
+        let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
+        &self.0[..end]
+    }
+
+    /// At most 15 bytes of `name`.
+    pub fn from_bytes(name: &[u8]) -> Self {
+        let mut bytes = [0; 16];
+        let len = name.len().min(15);
+        bytes[..len].copy_from_slice(&name[..len]);
+        Self(bytes)
+    }
+}
+
+/// A process at one moment of its life; an exec makes another of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    pub pid: Pid,
+    pub comm: Comm,
+    /// Nanoseconds of CLOCK_BOOTTIME; 0 when unknown.
+    pub start: u64,
+    /// Real user; `None` when unknown.
+    pub uid: Option<u32>,
+    pub parent: Option<Pid>,
+}

@@ -1,0 +1,63 @@
+//! Times. The kernel stamps events with CLOCK_MONOTONIC; people read the wall clock.
+
+use std::time::Duration;
+
+/// Nanoseconds of CLOCK_MONOTONIC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    /// The present. Only wiring asks for it; everything below takes it as an argument.
+    pub fn now() -> Self {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Self(nanoseconds(now))
+    }
+
+    /// Time from `earlier` until `self`, zero when `earlier` is later: clocks of two CPUs may differ by a little.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// `self` later by `by`.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// `self` earlier by `by`, or the start of the clock.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Turns [`Mono`] into wall-clock time by the distance of both clocks at one moment. Set anew now and then, or a
+/// step of the wall clock shows in everything after it.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Nanoseconds from the start of CLOCK_MONOTONIC since the Unix epoch.
+    offset: i128,
+}
+
+impl Clock {
+    /// Compares both clocks now.
+    pub fn now() -> Self {
+        let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        Self { offset: i128::from(nanoseconds(wall)) - i128::from(Mono::now().0) }
+    }
+
+    /// A clock whose monotonic zero is `epoch_nanoseconds` after the Unix epoch.
+    pub fn fixed(epoch_nanoseconds: i128) -> Self {
+        Self { offset: epoch_nanoseconds }
+    }
+
+    /// Nanoseconds since the Unix epoch at `at`.
+    pub fn wall(&self, at: Mono) -> i128 {
+        self.offset + i128::from(at.0)
+    }
+}
+
+fn nanoseconds(time: rustix::time::Timespec) -> u64 {
+    // Both clocks are past their epoch, so neither part is negative.
+    (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
+}

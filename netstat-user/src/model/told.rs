@@ -1,0 +1,118 @@
+//! What the table says when it has learnt something.
+
+use super::{Comm, Identity, Mono, Pid, SockId, TcpState, Totals};
+use std::time::Duration;
+
+/// How a change came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learnt {
+    /// A kernel hook reported it as it happened; the time is the kernel's.
+    Event,
+    /// Concluded from an event and confirmed by asking the kernel (TIME_WAIT), or from a timer that the kernel named.
+    Deduced,
+    /// A listing showed it; it happened at some time before.
+    Listing,
+}
+
+/// How sure the owner is, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum How {
+    /// The owner of the listener it came from: nobody has accepted it yet.
+    Inherited = 1,
+    /// It closed or shut down the connection.
+    Closed = 2,
+    /// It sent or received on it.
+    Used = 3,
+    /// It was found holding a file of the socket.
+    Held = 4,
+    /// `accept` gave it the connection.
+    Accepted = 5,
+    /// It called `connect` or `listen`.
+    Opened = 6,
+}
+
+/// The process a connection belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub pid: Pid,
+    /// Empty when the process was gone before it could be asked.
+    pub comm: Comm,
+    pub how: How,
+}
+
+/// A row of the table, copied out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conn {
+    pub id: SockId,
+    pub identity: Identity,
+    pub state: TcpState,
+    /// When it entered `state`; `None` when that was before us or not seen.
+    pub since: Option<Mono>,
+    /// When it left CLOSE (or, for a child, when it was cloned); `None` when that was before us.
+    pub opened: Option<Mono>,
+    pub owner: Option<Owner>,
+    /// 0 when no file holds it or it was never listed.
+    pub inode: u32,
+    /// Bytes waiting; `None` when not told yet.
+    pub rqueue: Option<u32>,
+    pub wqueue: Option<u32>,
+    /// Changes were lost since this row was last confirmed.
+    pub stale: bool,
+    /// It was there before us.
+    pub preexisting: bool,
+    /// `Some(true)`: we called connect; `Some(false)`: it came from a listener.
+    pub active: Option<bool>,
+}
+
+/// A change of state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Transition {
+    pub at: Mono,
+    pub from: TcpState,
+    pub to: TcpState,
+    /// Time spent in `from`; `None` when its beginning was not seen.
+    pub spent: Option<Duration>,
+    pub learnt: Learnt,
+    /// `sk_err` at that moment, errno or 0.
+    pub err: u16,
+    /// The process that caused it; `None` when the network or a timer did.
+    pub actor: Option<Pid>,
+    /// The row after the change.
+    pub conn: Conn,
+    /// Known at CLOSE.
+    pub totals: Option<Totals>,
+}
+
+/// A connection is over for its process: the socket closed, or only a TIME_WAIT (or orphan FIN_WAIT2) remains of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ended {
+    pub at: Mono,
+    /// State it was left in.
+    pub conn: Conn,
+    /// State before the end.
+    pub from: TcpState,
+    pub err: u16,
+    pub totals: Option<Totals>,
+}
+
+/// The table was blind for a while and is whole again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// When the loss was noticed.
+    pub since: Mono,
+    pub at: Mono,
+    /// Events lost.
+    pub lost: u64,
+    /// Rows that had to be corrected, added or removed.
+    pub corrected: u64,
+}
+
+/// What [`Table::learn`](crate::table::Table::learn) gives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Told {
+    Transition(Transition),
+    Ended(Ended),
+    Queue { change: super::QueueChange, conn: Conn },
+    Repaired(Repair),
+}

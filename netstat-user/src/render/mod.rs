@@ -1,0 +1,1 @@
+//! Views written out as text.

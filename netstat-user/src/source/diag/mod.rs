@@ -1,0 +1,1 @@
+//! Listings by NETLINK_SOCK_DIAG.

@@ -1,0 +1,1 @@
+//! Listings by /proc/net.

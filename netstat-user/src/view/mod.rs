@@ -1,0 +1,1 @@
+//! Filtered, sorted selections of rows.
