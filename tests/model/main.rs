@@ -1,1 +1,120 @@
-fn main() {}
+//! The connection table against a kernel that is too simple to be wrong.
+//!
+//! [`Kernel`] holds sockets as a plain list and moves them as Linux does, including what Linux does without an event:
+//! half-open requests, TIME_WAIT sockets, orphans in FIN_WAIT2. Scripts of random steps drive it; its events, its
+//! listings (read in two halves, as a real dump is) and its answers go to the table the way the agent brings them.
+
+mod kernel;
+mod script;
+
+use kernel::Kernel;
+use netstat_tests as _;
+use netstat_user::model::{Mono, TcpState, Told};
+use netstat_user::table::{Limits, Table};
+use proptest::prelude::*;
+use script::{Run, Step, steps};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Nothing lost: the log tells each socket's very history, in order, and no listing has anything to repair.
+    #[test]
+    fn without_loss_the_log_is_the_history(steps in steps(false), cookies in any::<bool>()) {
+        let mut run = Run::new(Kernel::new(cookies), Limits::default());
+        run.play(&steps);
+        run.settle();
+        run.table_equals_kernel();
+        run.log_equals_history();
+        prop_assert_eq!(run.table.counts().repaired, 0);
+        prop_assert_eq!(run.table.counts().corrected, 0);
+        prop_assert_eq!(run.table.counts().unknown, 0);
+    }
+
+    /// Events lost: the table says so, and equals the kernel again after one listing.
+    #[test]
+    fn after_loss_the_table_is_whole_again(steps in steps(true), cookies in any::<bool>()) {
+        let mut run = Run::new(Kernel::new(cookies), Limits::default());
+        run.play(&steps);
+        run.settle();
+        run.table_equals_kernel();
+        let lost = run.lost;
+        prop_assert_eq!(run.table.counts().lost, lost);
+        prop_assert!(!run.table.is_blind());
+        let reported: u64 = run.told.iter().map(|told| match told { Told::Repaired(r) => r.lost, _ => 0 }).sum();
+        prop_assert_eq!(reported, lost);
+    }
+
+    /// However small the table, it keeps its limit, and says what it threw away.
+    #[test]
+    fn the_limit_holds(steps in steps(true), rows in 1usize..8) {
+        let mut run = Run::new(Kernel::new(true), Limits { rows, ..Limits::default() });
+        for step in &steps {
+            run.step(step);
+            prop_assert!(run.table.len() <= rows);
+        }
+        run.settle();
+        let missing = run.kernel.open().count().saturating_sub(run.table.open_rows().count());
+        prop_assert!(missing == 0 || run.table.counts().evicted > 0);
+    }
+}
+
+/// Time spent in a state is the difference of the kernel's own times.
+#[test]
+fn spent_is_measured_between_events() {
+    let mut run = Run::new(Kernel::new(true), Limits::default());
+    run.play(&[Step::Connect, Step::Tick(7), Step::Advance(0), Step::Tick(20), Step::Advance(0), Step::Deliver(9)]);
+    let spent: Vec<_> = run
+        .told
+        .iter()
+        .filter_map(|told| match told {
+            Told::Transition(t) => Some((t.from, t.to, t.spent.map(|d| d.as_millis()))),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        spent,
+        [
+            (TcpState::Close, TcpState::SynSent, None),
+            (TcpState::SynSent, TcpState::Established, Some(7)),
+            (TcpState::Established, TcpState::FinWait1, Some(20)),
+        ]
+    );
+}
+
+/// A closed connection stays for as long as was asked, then goes.
+#[test]
+fn closed_connections_stay_for_a_while() {
+    let keep_closed = std::time::Duration::from_secs(5);
+    let mut run = Run::new(Kernel::new(true), Limits { keep_closed, ..Limits::default() });
+    run.play(&[Step::Connect, Step::Advance(0), Step::Reset(0), Step::Deliver(9)]);
+    let now = run.kernel.now;
+    assert_eq!(run.table.rows(now).count(), 1);
+    assert_eq!(run.table.rows(now.after(keep_closed)).count(), 0);
+    run.table.expire(now.after(keep_closed));
+    assert_eq!(run.table.len(), 0);
+}
+
+/// What a fuzzer or an odd kernel may say in any order must not panic and must keep to the limit.
+#[test]
+fn nonsense_does_not_panic() {
+    use netstat_user::model::{Event, Fact, Moved, SockId};
+    use std::num::NonZeroU64;
+    let mut table = Table::new(Limits { rows: 4, ..Limits::default() });
+    let mut out = Vec::new();
+    let mut now = 0;
+    for from in TcpState::ALL {
+        for to in TcpState::ALL {
+            for cookie in [None, NonZeroU64::new(1), NonZeroU64::new(2)] {
+                for pointer in [None, NonZeroU64::new(8)] {
+                    now += 1;
+                    let id = SockId { cookie, pointer };
+                    let identity = (now % 3 != 0).then(|| kernel::identity(now as u16));
+                    let moved =
+                        Moved { at: Mono(now), id, from, to, lport: 1, err: 0, actor: None, identity, totals: None };
+                    table.learn(Mono(now), Fact::Event(Event::Moved(moved)), &mut out);
+                    assert!(table.len() <= 4);
+                }
+            }
+        }
+    }
+}

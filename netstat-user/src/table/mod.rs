@@ -1,1 +1,404 @@
-//! The connection table.
+//! The connection table: facts in, changes out.
+//!
+//! # Invariants
+//!
+//! * Nothing here reads a clock, a file or a socket: `now` is an argument, and what only the kernel can answer leaves
+//!   as a [`Question`] and returns as a [`Fact::Answer`].
+//! * A row is one connection, named by its socket cookie from the first SYN to the end of TIME_WAIT. Where the kernel
+//!   half has no cookie (Linux 5.10, classic tracepoints) it is named by the socket's address until a listing tells
+//!   the cookie.
+//! * Events say both states, so they are believed as they come; a listing is believed only about rows that no event
+//!   has changed since the listing began.
+//! * A socket that leaves FIN_WAIT2 or CLOSING for CLOSE may live on as a TIME_WAIT socket, which is another kernel
+//!   object without events (`tcp_time_wait`, net/ipv4/tcp_minisocks.c, Linux 6.12). The table shows TIME_WAIT at once
+//!   and tells the transition when the kernel has confirmed it.
+//! * Memory is bounded by [`Limits::rows`]; what had to go is counted.
+
+mod event;
+mod merge;
+mod processes;
+mod retain;
+mod row;
+
+use crate::model::{
+    Answer, Conn, Ended, Event, Fact, How, Learnt, Mono, Moved, Owner, Pid, Question, SockId, TcpState, Told, Totals,
+    Transition,
+};
+use processes::Processes;
+use row::{Flags, Place, Row, Rows};
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+pub use row::ROW_BYTES;
+
+/// How much the table may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Rows, closed ones included.
+    pub rows: usize,
+    /// How long a closed connection stays visible.
+    pub keep_closed: Duration,
+    /// Whether a kernel half reports changes. Without one every change is learnt by listing, and that repairs nothing.
+    pub events: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { rows: 1_000_000, keep_closed: Duration::from_secs(5), events: true }
+    }
+}
+
+/// What the table has been through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Transitions told.
+    pub transitions: u64,
+    /// Connections told of for the first time, those that were there before us included.
+    pub connections: u64,
+    /// Connections over.
+    pub ended: u64,
+    /// Events the kernel half could not report.
+    pub lost: u64,
+    /// Differences to the kernel that a listing had to put right although no loss was known. Zero in a healthy run.
+    pub repaired: u64,
+    /// Differences put right after a known loss.
+    pub corrected: u64,
+    /// Transitions of sockets nobody had told us of.
+    pub unknown: u64,
+    /// Rows that had to go because of [`Limits::rows`].
+    pub evicted: u64,
+}
+
+/// Blindness after lost events, until a listing has shown everything again.
+#[derive(Clone, Copy, Debug)]
+struct Blind {
+    since: Mono,
+    until: Mono,
+    lost: u64,
+    corrected_before: u64,
+    /// A listing that began after `until` has been merged; only its open questions remain.
+    listed: bool,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Table {
+    limits: Limits,
+    rows: Rows,
+    by_cookie: FxHashMap<u64, u32>,
+    /// Rows without a cookie, by address in the kernel.
+    by_pointer: FxHashMap<u64, u32>,
+    /// Rows in TIME_WAIT by addresses: a new connection with the same ones has replaced the old socket.
+    waiting: FxHashMap<Place, u32>,
+    /// Listening rows by namespace and port.
+    listeners: FxHashMap<(u32, u16), Vec<u32>>,
+    /// Children cloned but not yet established, by address in the kernel.
+    children: FxHashMap<u64, Mono>,
+    children_by_age: VecDeque<(Mono, u64)>,
+    /// Moves to CLOSE that wait for the kernel's word on TIME_WAIT.
+    pending: FxHashMap<u32, Moved>,
+    /// When to ask the kernel about which row (index, generation).
+    due: BinaryHeap<Reverse<(Mono, u32, u32)>>,
+    /// Closed rows, oldest first.
+    closed: VecDeque<(Mono, u32, u32)>,
+    processes: Processes,
+    blind: Option<Blind>,
+    /// Rows missing from a listing whose questions are still open.
+    absent: usize,
+    wants_listing: bool,
+    hold: Option<Mono>,
+    hand: u32,
+    counts: Counts,
+}
+
+impl Table {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            rows: Rows::default(),
+            by_cookie: FxHashMap::default(),
+            by_pointer: FxHashMap::default(),
+            waiting: FxHashMap::default(),
+            listeners: FxHashMap::default(),
+            children: FxHashMap::default(),
+            children_by_age: VecDeque::new(),
+            pending: FxHashMap::default(),
+            due: BinaryHeap::new(),
+            closed: VecDeque::new(),
+            processes: Processes::default(),
+            blind: None,
+            absent: 0,
+            wants_listing: false,
+            hold: None,
+            hand: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes one fact; what follows from it is appended to `out`, in the order it happened.
+    pub fn learn(&mut self, now: Mono, fact: Fact, out: &mut Vec<Told>) {
+        match fact {
+            Fact::Event(Event::Moved(moved)) => self.moved(moved, out),
+            Fact::Event(Event::Child { at, pointer }) => self.child(at, pointer),
+            Fact::Event(Event::Queue(change)) => self.queue(change, out),
+            Fact::Event(Event::Owner(seen)) => self.owner_seen(seen),
+            Fact::Event(Event::Process(process)) | Fact::Process(process) => self.processes.told(process),
+            Fact::Listing(listing) => self.listed(now, listing, out),
+            Fact::Answer(answer) => self.answered(answer, out),
+            Fact::Holders(holders) => self.held(&holders),
+            Fact::Lost { count, until } => self.lost(now, count, until),
+        }
+    }
+
+    /// Rows that are not closed, and closed ones for as long as [`Limits::keep_closed`] says.
+    pub fn rows(&self, now: Mono) -> impl Iterator<Item = Conn> {
+        self.rows.iter().filter(move |(_, row)| self.visible(row, now)).map(|(_, row)| self.conn(row))
+    }
+
+    /// Rows that are not closed.
+    pub fn open_rows(&self) -> impl Iterator<Item = Conn> {
+        self.rows.iter().filter(|(_, row)| row.state != TcpState::Close).map(|(_, row)| self.conn(row))
+    }
+
+    /// Number of rows held, closed ones included.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.len() == 0
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Whether something happened that only a complete listing can clear up. Asked once, it is false until the next
+    /// such thing.
+    pub fn wants_listing(&mut self) -> bool {
+        std::mem::take(&mut self.wants_listing)
+    }
+
+    /// Whether changes were lost and the table is not yet whole again.
+    pub fn is_blind(&self) -> bool {
+        self.blind.is_some()
+    }
+
+    /// A listing is under way since `began`: rows closed since then must stay known until it is merged, or it would
+    /// bring them back.
+    pub fn hold(&mut self, began: Option<Mono>) {
+        self.hold = began;
+    }
+
+    /// Processes that own sockets but never told their name.
+    pub fn unnamed(&mut self) -> Vec<Pid> {
+        self.processes.unnamed()
+    }
+
+    /// At most `max` questions that are due at `now`. Each is asked once, until it is answered or [put
+    /// off](Self::retry).
+    pub fn questions(&mut self, now: Mono, max: usize, out: &mut Vec<Question>) {
+        let enough = out.len() + max;
+        while out.len() < enough {
+            let Some(&Reverse((at, index, generation))) = self.due.peek() else { break };
+            if at > now {
+                break;
+            }
+            self.due.pop();
+            let Some(row) = self.rows.get_mut(index, generation) else { continue };
+            if row.state == TcpState::Close || row.flags.has(Flags::ASKED) {
+                continue;
+            }
+            row.flags.set(Flags::ASKED);
+            out.push(Question {
+                token: u64::from(generation) << 32 | u64::from(index),
+                netns: row.netns,
+                tuple: row.tuple,
+                cookie: NonZeroU64::new(row.cookie),
+            });
+        }
+    }
+
+    /// The question could not be asked: it is due again at `at`.
+    pub fn retry(&mut self, question: &Question, at: Mono) {
+        let (index, generation) = (question.token as u32, (question.token >> 32) as u32);
+        if let Some(row) = self.rows.get_mut(index, generation) {
+            row.flags.clear(Flags::ASKED);
+            self.due.push(Reverse((at, index, generation)));
+        }
+    }
+
+    /// When [`questions`](Self::questions) or [`expire`](Self::expire) next have something to do.
+    pub fn deadline(&self) -> Option<Mono> {
+        let question = self.due.peek().map(|Reverse((at, ..))| *at);
+        let expiry = self.closed.front().map(|(at, ..)| at.after(self.tombstone()));
+        match (question, expiry) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn conn(&self, row: &Row) -> Conn {
+        let flags = row.flags;
+        Conn {
+            id: SockId { cookie: NonZeroU64::new(row.cookie), pointer: NonZeroU64::new(row.pointer) },
+            identity: row.identity(),
+            state: row.state,
+            since: flags.has(Flags::SINCE).then_some(row.since),
+            opened: flags.has(Flags::OPENED).then_some(row.opened),
+            owner: row.how().and_then(|how| self.owner(row.owner, how)),
+            inode: row.inode,
+            rqueue: flags.has(Flags::QUEUES).then_some(row.rqueue),
+            wqueue: flags.has(Flags::QUEUES).then_some(row.wqueue),
+            stale: self.blind.is_some_and(|blind| row.since <= blind.until),
+            preexisting: flags.has(Flags::PREEXISTING),
+            active: if flags.has(Flags::ACTIVE) {
+                Some(true)
+            } else {
+                flags.has(Flags::PASSIVE).then_some(false)
+            },
+        }
+    }
+
+    fn owner(&self, slot: u32, how: How) -> Option<Owner> {
+        let process = self.processes.get(slot)?;
+        Some(Owner { pid: process.pid, comm: process.comm, how })
+    }
+
+    /// Moves a row to another state and tells it.
+    fn transit(&mut self, index: u32, change: Change, out: &mut Vec<Told>) {
+        let Some(row) = self.rows.at_mut(index) else { return };
+        let spent = (row.flags.has(Flags::SINCE) && row.state == change.from && change.from != TcpState::Close)
+            .then(|| change.at.since(row.since));
+        let old = row.state;
+        row.state = change.to;
+        row.since = change.at;
+        row.flags.set(Flags::SINCE);
+        if change.learnt == Learnt::Listing {
+            // It happened at some time before: the time in the new state is not known either.
+            row.flags.clear(Flags::SINCE);
+        }
+        self.reindex(index, old, change.to);
+        self.tell(index, change, spent, out);
+    }
+
+    /// Tells a change that the row already shows.
+    fn tell(&mut self, index: u32, change: Change, spent: Option<Duration>, out: &mut Vec<Told>) {
+        let Some(row) = self.rows.at_mut(index) else { return };
+        let minisock = row.flags.has(Flags::MINISOCK);
+        let over = !row.flags.has(Flags::ENDED)
+            && !matches!(change.from, TcpState::Listen | TcpState::Close)
+            && (change.to == TcpState::Close || minisock);
+        if over {
+            row.flags.set(Flags::ENDED);
+        }
+        let Change { at, from, to, learnt, err, actor, totals } = change;
+        let Some(row) = self.rows.at(index) else { return };
+        let conn = self.conn(row);
+        if from != to {
+            self.counts.transitions += 1;
+            out.push(Told::Transition(Transition { at, from, to, spent, learnt, err, actor, conn, totals }));
+        }
+        if over {
+            self.counts.ended += 1;
+            out.push(Told::Ended(Ended { at, conn, from, err, totals }));
+        }
+    }
+
+    /// Keeps the indices true after a change of state, and remembers what the new state needs.
+    fn reindex(&mut self, index: u32, old: TcpState, new: TcpState) {
+        let Some(row) = self.rows.at(index) else { return };
+        let (place, listener) = (row.place(), (row.netns, row.tuple.lport));
+        let (generation, since) = (row.generation, row.since);
+        if old == TcpState::Listen
+            && let Some(rows) = self.listeners.get_mut(&listener)
+        {
+            rows.retain(|&other| other != index);
+            if rows.is_empty() {
+                self.listeners.remove(&listener);
+            }
+        }
+        if old == TcpState::TimeWait && self.waiting.get(&place) == Some(&index) {
+            self.waiting.remove(&place);
+        }
+        match new {
+            TcpState::Listen => self.listeners.entry(listener).or_default().push(index),
+            TcpState::TimeWait => {
+                self.waiting.insert(place, index);
+            }
+            TcpState::Close => {
+                self.closed.push_back((since, index, generation));
+                if let Some(row) = self.rows.at_mut(index) {
+                    if row.flags.has(Flags::ABSENT) {
+                        self.absent = self.absent.saturating_sub(1);
+                    }
+                    row.flags.clear(Flags::MINISOCK | Flags::REQUEST | Flags::ABSENT | Flags::ASKED);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn ask_at(&mut self, index: u32, at: Mono) {
+        if let Some(row) = self.rows.at(index) {
+            self.due.push(Reverse((at, index, row.generation)));
+        }
+    }
+
+    fn lost(&mut self, now: Mono, count: u64, until: Mono) {
+        self.counts.lost += count;
+        self.wants_listing = true;
+        let corrected_before = self.counts.corrected;
+        let blind = self.blind.get_or_insert(Blind { since: now, until, lost: 0, corrected_before, listed: false });
+        blind.lost += count;
+        blind.until = blind.until.max(until);
+        blind.listed = false;
+    }
+
+    /// Counts a difference to the kernel that a listing or an answer put right.
+    fn count_repair(&mut self) {
+        if self.blind.is_some() {
+            self.counts.corrected += 1;
+        } else if self.limits.events {
+            self.counts.repaired += 1;
+        }
+    }
+
+    fn answered(&mut self, answer: Answer, out: &mut Vec<Told>) {
+        self.answer(answer, out);
+        self.finish_repair(answer.at, out);
+    }
+}
+
+/// A change of state on its way to be told.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    at: Mono,
+    from: TcpState,
+    to: TcpState,
+    learnt: Learnt,
+    err: u16,
+    actor: Option<Pid>,
+    totals: Option<Totals>,
+}
+
+impl Change {
+    fn event(moved: &Moved) -> Self {
+        Self {
+            at: moved.at,
+            from: moved.from,
+            to: moved.to,
+            learnt: Learnt::Event,
+            err: moved.err,
+            actor: moved.actor,
+            totals: moved.totals,
+        }
+    }
+
+    fn seen(at: Mono, from: TcpState, to: TcpState, learnt: Learnt) -> Self {
+        Self { at, from, to, learnt, err: 0, actor: None, totals: None }
+    }
+}

@@ -1,1 +1,0 @@
-//! Wiring: sources -> table -> sinks.

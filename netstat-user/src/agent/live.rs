@@ -1,0 +1,472 @@
+//! The table, kept true: events as they come, listings when they are needed, questions when they are due.
+
+use super::worker::{Job, Lister, Reply, Where, Worker};
+use crate::kernel::tier::Tier;
+use crate::model::{Fact, Mono, Question, States, TcpState, Told};
+use crate::source::netns::Netns;
+use crate::source::stream::{self, Stream};
+use crate::table::{Limits, Table};
+use anyhow::Context as _;
+use bytes::BytesMut;
+use netstat_common::config::Queues;
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Which network namespaces are watched.
+pub enum Scope {
+    One(Netns),
+    All,
+}
+
+/// How to watch.
+pub struct LiveOptions {
+    /// `None`: the best that the kernel and our privileges allow.
+    pub tier: Option<Tier>,
+    pub scope: Scope,
+    /// Only sockets with one of these local or foreign ports; empty: all.
+    pub ports: Vec<u16>,
+    pub queues: Queues,
+    pub queue_interval: Duration,
+    /// Bytes of the ring buffer, a power of two.
+    pub ring_bytes: u32,
+    pub limits: Limits,
+    /// How often everything is compared with a fresh listing, at least.
+    pub reconcile: Duration,
+    /// How often the states without events are looked for, at least; without a kernel half, everything.
+    pub sweep: Duration,
+}
+
+impl LiveOptions {
+    /// The defaults of `enetstat trace` for the given scope.
+    pub fn new(scope: Scope) -> Self {
+        Self {
+            tier: None,
+            scope,
+            ports: Vec::new(),
+            queues: Queues::Off,
+            queue_interval: Duration::from_millis(100),
+            ring_bytes: 4 << 20,
+            limits: Limits::default(),
+            reconcile: Duration::from_secs(10),
+            sweep: Duration::from_secs(1),
+        }
+    }
+}
+
+/// States that come and go without events in a socket's own name: half-open requests, and FIN_WAIT2 without an owner.
+const QUIET: States = States::of(&[TcpState::SynRecv, TcpState::FinWait2]);
+/// Records taken from the ring before they are made facts.
+const BATCH: usize = 4096;
+/// The kernel half wakes us at most once in its wake interval (5 ms): what came after the wake-up is fetched when that
+/// is over, with a little more for records that were stamped before they were submitted.
+const AFTER_WAKE: Duration = Duration::from_millis(6);
+/// How long an event may be on its way: a reply is only believed after everything older has been learnt.
+const IN_FLIGHT: Duration = Duration::from_millis(2);
+/// A record that was still being written at the last drain wakes nobody; losses wake nobody either.
+const TICK: Duration = Duration::from_millis(100);
+/// Questions asked in one go.
+const QUESTIONS: usize = 4096;
+/// A listing may take this share of the time (1/50).
+const SHARE: u32 = 50;
+
+/// What is told with the changes: whoever receives them may also look at the table.
+pub struct News<'a> {
+    pub told: &'a [Told],
+    pub table: &'a Table,
+    /// Sources that failed, in words for people.
+    pub troubles: &'a [String],
+}
+
+/// A watched host. Dropped, it takes its hooks with it.
+pub struct Live {
+    runtime: tokio::runtime::Runtime,
+    inner: Inner,
+}
+
+struct Inner {
+    table: Table,
+    stream: Option<AsyncFd<Stream>>,
+    worker: Worker,
+    batch: BytesMut,
+    told: Vec<Told>,
+    troubles: Vec<String>,
+    lost: u64,
+    garbled: u64,
+    whole: bool,
+    listing: Option<Listing>,
+    asking: bool,
+    /// Something happened that a complete listing must clear up, not before `earliest`.
+    wanted: bool,
+    earliest: Instant,
+    next_reconcile: Instant,
+    next_sweep: Instant,
+    reconcile: Duration,
+    sweep: Duration,
+    initial_done: bool,
+    owners_done: bool,
+}
+
+/// A listing under way.
+#[derive(Clone, Copy)]
+struct Listing {
+    all: bool,
+    asked: Instant,
+}
+
+impl Live {
+    /// Attaches, and starts the first listing: attach first, list then, so that nothing between is lost. Returns when
+    /// both are merged and the owners of what was there are known; what happened meanwhile is kept for the first run.
+    ///
+    /// # Errors
+    /// When a forced tier is refused, or when no kernel half can be had and none was ruled out by the tier. The message
+    /// says what is missing and how to grant it.
+    pub fn start(options: LiveOptions) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the event loop")?;
+        let guard = runtime.enter();
+        let mut inner = Inner::start(options)?;
+        drop(guard);
+        runtime.block_on(inner.begin());
+        Ok(Self { runtime, inner })
+    }
+
+    /// The table as it is.
+    pub fn table(&self) -> &Table {
+        &self.inner.table
+    }
+
+    /// What was chosen for each feature, and why not better; empty without a kernel half.
+    pub fn choices(&self) -> &[crate::kernel::tier::Choice] {
+        self.inner.stream.as_ref().map_or(&[], |stream| stream.get_ref().choices())
+    }
+
+    /// Records that could not be understood.
+    pub fn garbled(&self) -> u64 {
+        self.inner.garbled
+    }
+
+    /// Watches for this long; what was told is appended to `told`.
+    pub fn run_for(&mut self, time: Duration, told: &mut Vec<Told>) {
+        let mut sink = |news: News<'_>| {
+            told.extend_from_slice(news.told);
+            ControlFlow::<()>::Continue(())
+        };
+        self.runtime.block_on(self.inner.watch(sleep(time), &mut sink));
+    }
+
+    /// Watches until `stop` is done or `sink` breaks. What was pending at the end is told first. `stop` runs inside the
+    /// event loop and may wait for signals.
+    pub fn watch<B>(
+        &mut self,
+        stop: impl Future<Output = ()>,
+        sink: &mut dyn FnMut(News<'_>) -> ControlFlow<B>,
+    ) -> Option<B> {
+        self.runtime.block_on(self.inner.watch(stop, sink))
+    }
+}
+
+impl Inner {
+    fn start(options: LiveOptions) -> anyhow::Result<Self> {
+        let LiveOptions { tier, scope, ports, queues, queue_interval, ring_bytes, mut limits, reconcile, sweep } =
+            options;
+        let polled = matches!(tier, Some(Tier::Netlink | Tier::Procfs));
+        let netns = match &scope {
+            Scope::One(netns) => Some(netns.inum),
+            Scope::All => None,
+        };
+        let stream = if polled {
+            limits.events = false;
+            None
+        } else {
+            let options =
+                stream::Options { tier, queues, queue_interval, netns, ports: ports.clone(), ring_bytes, owners: true };
+            let mut stream = Stream::start(&options)?;
+            stream.set_whole(true)?;
+            let stream = AsyncFd::with_interest(stream, Interest::READABLE)
+                .context("cannot wait for the ring buffer")?;
+            Some(stream)
+        };
+        let lister = if tier == Some(Tier::Procfs) { Lister::Procfs } else { Lister::Diag };
+        let place = match scope {
+            Scope::One(netns) => Where::One(netns),
+            Scope::All => Where::All,
+        };
+        let worker = Worker::start(place, lister, ports).context("cannot start the listing thread")?;
+        let now = Instant::now();
+        Ok(Self {
+            table: Table::new(limits),
+            stream,
+            worker,
+            batch: BytesMut::with_capacity(64 << 10),
+            told: Vec::new(),
+            troubles: Vec::new(),
+            lost: 0,
+            garbled: 0,
+            whole: true,
+            listing: None,
+            asking: false,
+            wanted: false,
+            earliest: now,
+            next_reconcile: now,
+            next_sweep: now,
+            reconcile: if polled { sweep } else { reconcile },
+            sweep,
+            initial_done: false,
+            owners_done: false,
+        })
+    }
+
+    async fn begin(&mut self) {
+        while !self.owners_done {
+            self.step().await;
+        }
+    }
+
+    async fn watch<B>(
+        &mut self,
+        stop: impl Future<Output = ()>,
+        sink: &mut dyn FnMut(News<'_>) -> ControlFlow<B>,
+    ) -> Option<B> {
+        tokio::pin!(stop);
+        let mut stopped = false;
+        loop {
+            if !self.told.is_empty() || !self.troubles.is_empty() {
+                let news = News { told: &self.told, table: &self.table, troubles: &self.troubles };
+                let flow = sink(news);
+                self.told.clear();
+                self.troubles.clear();
+                if let ControlFlow::Break(value) = flow {
+                    return Some(value);
+                }
+            }
+            if stopped {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                () = &mut stop => {
+                    // Everything that happened before the end belongs to it.
+                    sleep(IN_FLIGHT).await;
+                    self.finish().await;
+                    stopped = true;
+                }
+                () = self.step() => {}
+            }
+        }
+    }
+
+    /// The last words: what is in the ring, what was lost, and the answers to what that raises.
+    async fn finish(&mut self) {
+        self.drain();
+        self.check_losses();
+        for _ in 0..20 {
+            self.raise();
+            if !self.asking {
+                break;
+            }
+            self.step().await;
+        }
+    }
+
+    /// Waits for the next thing to happen and learns it. Safe to drop at any await: whatever was taken is learnt.
+    async fn step(&mut self) {
+        self.raise();
+        let deadline = self.deadline();
+        tokio::select! {
+            biased;
+            reply = self.worker.replies.recv() => {
+                let Some(reply) = reply else {
+                    // The thread panicked; nothing will be listed any more. Do not spin.
+                    sleep(TICK).await;
+                    return;
+                };
+                self.take(reply);
+            }
+            () = readable(self.stream.as_ref()) => {
+                self.drain();
+                sleep(AFTER_WAKE).await;
+                self.drain();
+                self.check_losses();
+            }
+            () = sleep_until(deadline) => {
+                self.drain();
+                self.check_losses();
+                self.table.expire(Mono::now());
+            }
+        }
+    }
+
+    /// When something is to be done though nothing happens.
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        let mut deadline = now + TICK;
+        if !self.asking
+            && let Some(due) = self.table.deadline()
+        {
+            // Not more often than a millisecond.
+            deadline = deadline.min(now + due.since(Mono::now()).max(Duration::from_millis(1)));
+        }
+        if self.listing.is_none() {
+            deadline = deadline.min(self.next_reconcile).min(self.next_sweep);
+            if self.wanted {
+                deadline = deadline.min(self.earliest);
+            }
+        }
+        deadline
+    }
+
+    /// Gives the worker what is due.
+    fn raise(&mut self) {
+        let now = Instant::now();
+        if !self.asking && self.initial_done {
+            let mut questions = Vec::new();
+            self.table.questions(Mono::now(), QUESTIONS, &mut questions);
+            if !questions.is_empty() {
+                self.asking = true;
+                self.worker.give(Job::Ask(questions));
+            }
+        }
+        let unnamed = self.table.unnamed();
+        if !unnamed.is_empty() {
+            self.worker.give(Job::Name(unnamed));
+        }
+        self.wanted |= self.table.wants_listing();
+        if self.listing.is_some() {
+            return;
+        }
+        let all = now >= self.next_reconcile || (self.wanted && now >= self.earliest && self.initial_done);
+        if all || now >= self.next_sweep {
+            self.table.hold(Some(Mono::now()));
+            self.listing = Some(Listing { all, asked: now });
+            self.wanted &= !all;
+            let states = if all { States::ALL } else { QUIET };
+            self.worker.give(Job::List { states, initial: !self.initial_done });
+        }
+    }
+
+    fn take(&mut self, reply: Reply) {
+        // A reply may be ahead of events that are older: they are learnt first.
+        std::thread::sleep(IN_FLIGHT);
+        self.drain();
+        self.check_losses();
+        let now = Mono::now();
+        match reply {
+            Reply::Listing(listing) => {
+                self.table.learn(now, Fact::Listing(listing), &mut self.told);
+                self.table.hold(None);
+                self.listed();
+            }
+            Reply::Answers { answers, unasked } => {
+                self.asking = false;
+                for answer in answers {
+                    self.table.learn(now, Fact::Answer(answer), &mut self.told);
+                }
+                let later = now.after(Duration::from_secs(1));
+                for question in &unasked {
+                    self.table.retry(question as &Question, later);
+                }
+            }
+            Reply::Holders(holders) => {
+                self.table.learn(now, Fact::Holders(holders), &mut self.told);
+                self.owners_done = true;
+            }
+            Reply::Named(processes) => {
+                for process in processes {
+                    self.table.learn(now, Fact::Process(process), &mut self.told);
+                }
+            }
+            Reply::Trouble(text) => self.troubles.push(text),
+        }
+    }
+
+    /// After a listing: when the next ones are due, and what records are needed from now on.
+    fn listed(&mut self) {
+        let Some(listing) = self.listing.take() else { return };
+        let now = Instant::now();
+        let pause = (now - listing.asked) * SHARE;
+        if listing.all {
+            self.next_reconcile = now + self.reconcile.max(pause * 2);
+        }
+        self.next_sweep = now + self.sweep.max(pause);
+        if !self.initial_done {
+            self.initial_done = true;
+            self.worker.give(Job::Owners);
+        }
+        // Under a load that goes on losing events the next try comes soon, but leaves time for work.
+        self.earliest = now + (pause / SHARE * 2).max(TICK);
+        if self.table.is_blind() {
+            self.next_reconcile = self.next_reconcile.min(self.earliest);
+        }
+        self.set_whole(self.table.is_blind());
+    }
+
+    /// Asks for addresses in every record as long as rows may be missing.
+    fn set_whole(&mut self, whole: bool) {
+        if self.whole == whole {
+            return;
+        }
+        if let Some(stream) = &mut self.stream {
+            match stream.get_mut().set_whole(whole) {
+                Ok(()) => self.whole = whole,
+                Err(error) => self.troubles.push(format!("switching the kernel half: {error}")),
+            }
+        }
+    }
+
+    /// Learns everything that is in the ring.
+    fn drain(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        loop {
+            self.batch.clear();
+            let drained = stream.get_mut().drain(&mut self.batch, BATCH);
+            let now = Mono::now();
+            for event in stream::decode(&self.batch) {
+                match event {
+                    Ok(event) => self.table.learn(now, Fact::Event(event), &mut self.told),
+                    Err(error) => {
+                        self.garbled += 1;
+                        self.troubles.push(format!("reading the ring buffer: {error}"));
+                        self.table.learn(now, Fact::Lost { count: 1, until: now }, &mut self.told);
+                    }
+                }
+            }
+            if drained.records < BATCH {
+                break;
+            }
+        }
+    }
+
+    fn check_losses(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        match stream.get_mut().losses() {
+            Ok(losses) => {
+                let total = losses.total();
+                let count = total.saturating_sub(self.lost);
+                if count > 0 {
+                    self.lost = total;
+                    let now = Mono::now();
+                    self.table.learn(now, Fact::Lost { count, until: now }, &mut self.told);
+                    self.set_whole(true);
+                }
+            }
+            Err(error) => self.troubles.push(format!("counting lost events: {error}")),
+        }
+    }
+}
+
+/// Until the kernel half says that there is something in the ring; for ever when there is none.
+async fn readable(stream: Option<&AsyncFd<Stream>>) {
+    match stream {
+        Some(stream) => match stream.readable().await {
+            Ok(mut guard) => guard.clear_ready(),
+            Err(_) => sleep(TICK).await,
+        },
+        None => std::future::pending().await,
+    }
+}

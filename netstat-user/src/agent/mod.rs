@@ -1,0 +1,7 @@
+//! Wiring: plan -> sources -> table -> sinks. Only here are threads and tasks started.
+
+pub mod live;
+pub mod trace;
+mod worker;
+
+pub use live::{Live, LiveOptions, Scope};

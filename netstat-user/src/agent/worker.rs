@@ -1,0 +1,282 @@
+//! The thread that lists and asks, so that a long dump never keeps the ring buffer waiting.
+
+use crate::model::{
+    Answer, Family, Holder, Listing, Mono, Pid, Process, Protocol, Question, SockRow, States,
+};
+use crate::source::diag::{Diag, DiagError, Request};
+use crate::source::netns::Netns;
+use crate::source::owner;
+use crate::source::procfs::Procfs;
+use netstat_common::judge::port_wanted;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What the worker is asked to do.
+pub(super) enum Job {
+    List { states: States, initial: bool },
+    Ask(Vec<Question>),
+    /// One pass over /proc/PID/fd.
+    Owners,
+    /// Who these processes are.
+    Name(Vec<Pid>),
+}
+
+/// What came of it.
+pub(super) enum Reply {
+    Listing(Listing),
+    Answers { answers: Vec<Answer>, unasked: Vec<Question> },
+    Holders(Vec<Holder>),
+    Named(Vec<Process>),
+    /// A part of a job could not be done; the rest follows as its own reply.
+    Trouble(String),
+}
+
+/// Which namespaces are listed.
+pub(super) enum Where {
+    One(Netns),
+    All,
+}
+
+/// Whence listings come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lister {
+    Diag,
+    Procfs,
+}
+
+pub(super) struct Worker {
+    jobs: Sender<Job>,
+    pub replies: UnboundedReceiver<Reply>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Worker {
+    pub fn start(place: Where, lister: Lister, ports: Vec<u16>) -> std::io::Result<Self> {
+        let (jobs, inbox) = channel();
+        let (outbox, replies) = unbounded_channel();
+        let desk = Desk { place, lister, ports, diags: FxHashMap::default(), outbox };
+        let thread = std::thread::Builder::new().name("lister".into()).spawn(move || desk.work(&inbox))?;
+        Ok(Self { jobs, replies, thread: Some(thread) })
+    }
+
+    /// Hands over a job. It is lost when the thread has ended, which it only does on a panic.
+    pub fn give(&self, job: Job) {
+        let _ = self.jobs.send(job);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // The thread ends when nobody can give it a job any more.
+        let (closed, _) = channel();
+        self.jobs = closed;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Desk {
+    place: Where,
+    lister: Lister,
+    ports: Vec<u16>,
+    /// One socket a namespace, opened when first needed.
+    diags: FxHashMap<u32, Diag>,
+    outbox: UnboundedSender<Reply>,
+}
+
+impl Desk {
+    fn work(mut self, inbox: &Receiver<Job>) {
+        while let Ok(job) = inbox.recv() {
+            match job {
+                Job::List { states, initial } => {
+                    let listing = self.list(states, initial);
+                    self.say(Reply::Listing(listing));
+                }
+                Job::Ask(questions) => self.ask(questions),
+                Job::Owners => match owner::scan(&Procfs::host(), None) {
+                    Ok(scan) => self.say(Reply::Holders(scan.holders)),
+                    Err(error) => {
+                        self.trouble("finding the owners of open sockets", &error);
+                        self.say(Reply::Holders(Vec::new()));
+                    }
+                },
+                Job::Name(pids) => {
+                    let procfs = Procfs::host();
+                    let named = pids.into_iter().filter_map(|pid| owner::process(&procfs, pid)).collect();
+                    self.say(Reply::Named(named));
+                }
+            }
+        }
+    }
+
+    fn say(&self, reply: Reply) {
+        // Nobody listens any more when the program ends.
+        let _ = self.outbox.send(reply);
+    }
+
+    fn trouble(&self, doing: &str, error: &dyn std::error::Error) {
+        let mut text = format!("{doing}: {error}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        self.say(Reply::Trouble(text));
+    }
+
+    /// Sees to it that every namespace in scope has a socket; gives their numbers.
+    fn namespaces(&mut self) -> Vec<u32> {
+        match &self.place {
+            Where::One(netns) => {
+                let inum = netns.inum;
+                if self.lister == Lister::Diag && !self.diags.contains_key(&inum) {
+                    match Diag::open(netns) {
+                        Ok(diag) => {
+                            self.diags.insert(inum, diag);
+                        }
+                        Err(error) => {
+                            self.trouble("opening sock_diag", &error);
+                            self.lister = Lister::Procfs;
+                        }
+                    }
+                }
+                vec![inum]
+            }
+            Where::All => {
+                let all = Netns::all();
+                for error in &all.errors {
+                    self.trouble("looking for network namespaces", error);
+                }
+                let present: BTreeSet<u32> = all.found.iter().map(|netns| netns.inum).collect();
+                self.diags.retain(|inum, _| present.contains(inum));
+                for netns in all.found {
+                    if self.diags.contains_key(&netns.inum) {
+                        continue;
+                    }
+                    match Diag::open(&netns) {
+                        Ok(diag) => {
+                            self.diags.insert(netns.inum, diag);
+                        }
+                        Err(error) => self.trouble("opening sock_diag in a namespace", &error),
+                    }
+                }
+                present.into_iter().collect()
+            }
+        }
+    }
+
+    fn list(&mut self, states: States, initial: bool) -> Listing {
+        let began = Mono::now();
+        let mut rows = Vec::new();
+        let mut listed = Vec::new();
+        let ports = std::mem::take(&mut self.ports);
+        let mut cookies = true;
+        for inum in self.namespaces() {
+            let mut whole = true;
+            for family in [Family::V4, Family::V6] {
+                let mut take = |row: &SockRow| {
+                    if port_wanted(&ports, row.local.port, row.foreign.port) {
+                        rows.push(*row);
+                    }
+                };
+                whole &= match self.diags.get_mut(&inum) {
+                    Some(diag) => {
+                        let request = Request { protocol: Protocol::Tcp, family, states, totals: false };
+                        match diag.list(&request, &mut take) {
+                            Ok(_) => true,
+                            Err(error) => self.give_up_on(&error),
+                        }
+                    }
+                    None => {
+                        cookies = false;
+                        self.list_procfs(family, states, &mut take)
+                    }
+                };
+            }
+            // What could not be listed whole must not look as if the rest were gone.
+            if whole {
+                listed.push(inum);
+            }
+        }
+        self.ports = ports;
+        if listed.is_empty() {
+            // "None" would mean "the one without a number".
+            listed.push(u32::MAX);
+        }
+        Listing { began, ended: Mono::now(), netns: listed, states, rows, initial, cookies }
+    }
+
+    /// Whether a refused listing leaves nothing out: a kernel without IPv6 has no IPv6 sockets.
+    fn give_up_on(&self, error: &DiagError) -> bool {
+        if error.is_absent() {
+            return true;
+        }
+        self.trouble("listing TCP sockets", error);
+        false
+    }
+
+    fn list_procfs(&self, family: Family, states: States, take: &mut dyn FnMut(&SockRow)) -> bool {
+        let mut each = |row: &SockRow| {
+            if states.has(row.state) {
+                take(row);
+            }
+        };
+        match Procfs::host().list(Protocol::Tcp, family, &mut each) {
+            Ok(pass) => {
+                for error in &pass.faults {
+                    self.trouble("listing TCP sockets", error);
+                }
+                true
+            }
+            Err(error) => {
+                self.trouble("listing TCP sockets", &error);
+                false
+            }
+        }
+    }
+
+    fn ask(&mut self, mut questions: Vec<Question>) {
+        questions.sort_unstable_by_key(|question| question.netns);
+        let mut answers = Vec::with_capacity(questions.len());
+        let mut unasked = Vec::new();
+        let own = match &self.place {
+            Where::One(netns) => Some(netns.inum),
+            Where::All => None,
+        };
+        for group in questions.chunk_by(|a, b| a.netns == b.netns) {
+            let Some(inum) = group.first().map(|question| question.netns) else { continue };
+            let inum = if inum == 0 { own.unwrap_or(0) } else { inum };
+            let Some(diag) = self.diags.get_mut(&inum) else {
+                self.answer_without(group, &mut answers);
+                continue;
+            };
+            let before = answers.len();
+            if let Err(error) = diag.ask(group, &mut |answer| answers.push(answer)) {
+                let answered: BTreeSet<u64> = answers[before..].iter().map(|answer| answer.token).collect();
+                unasked.extend(group.iter().filter(|question| !answered.contains(&question.token)));
+                self.trouble("asking about sockets", &error);
+            }
+        }
+        self.say(Reply::Answers { answers, unasked });
+    }
+
+    /// No netlink: /proc is read once for all questions. A namespace that is gone took its sockets with it.
+    fn answer_without(&self, group: &[Question], answers: &mut Vec<Answer>) {
+        let at = Mono::now();
+        let mut found = FxHashMap::default();
+        if self.lister == Lister::Procfs {
+            for family in [Family::V4, Family::V6] {
+                self.list_procfs(family, States::ALL, &mut |row| {
+                    found.insert((row.local, row.foreign), *row);
+                });
+            }
+        }
+        for question in group {
+            let row = found.get(&(question.tuple.local(), question.tuple.foreign())).copied();
+            answers.push(Answer { token: question.token, at, row });
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Entering rows, letting closed ones go, and keeping within the limit.
+
+use super::row::{Flags, Row};
+use super::{Mono, Table};
+use crate::model::TcpState;
+use std::time::Duration;
+
+/// Closed rows are remembered at least this long, or events that arrive late would bring them back.
+const TOMBSTONE: Duration = Duration::from_secs(1);
+
+impl Table {
+    pub(super) fn tombstone(&self) -> Duration {
+        self.limits.keep_closed.max(TOMBSTONE)
+    }
+
+    pub(super) fn visible(&self, row: &Row, now: Mono) -> bool {
+        row.state != TcpState::Close || now.since(row.since) < self.limits.keep_closed
+    }
+
+    /// Lets go of rows that have been closed for long enough.
+    pub fn expire(&mut self, now: Mono) {
+        let horizon = now.before(self.tombstone());
+        while let Some(&(at, index, generation)) = self.closed.front() {
+            if at > horizon || self.hold.is_some_and(|began| at >= began) {
+                break;
+            }
+            self.closed.pop_front();
+            // The row may have come to life again: then it will be queued again when it closes.
+            if self.rows.get_mut(index, generation).is_some_and(|row| row.state == TcpState::Close && row.since <= at)
+            {
+                self.drop_row(index);
+            }
+        }
+    }
+
+    /// Enters a row and its names. `None` when the table is full of rows that must not go.
+    pub(super) fn enter(&mut self, row: Row) -> Option<u32> {
+        if self.rows.len() >= self.limits.rows && !self.evict() {
+            self.counts.evicted += 1;
+            return None;
+        }
+        self.counts.connections += u64::from(row.state != TcpState::Listen);
+        let (cookie, pointer, state) = (row.cookie, row.pointer, row.state);
+        let index = self.rows.insert(row);
+        if cookie != 0 {
+            self.by_cookie.insert(cookie, index);
+        } else if pointer != 0 {
+            self.by_pointer.insert(pointer, index);
+        }
+        if state != TcpState::Close {
+            self.reindex(index, TcpState::Close, state);
+        }
+        Some(index)
+    }
+
+    /// Takes a row out of everything that knows it.
+    pub(super) fn drop_row(&mut self, index: u32) {
+        let Some(row) = self.rows.at(index) else { return };
+        let state = row.state;
+        // As if it had closed, which takes it out of the indices by state.
+        if state != TcpState::Close {
+            let (place, listener) = (row.place(), (row.netns, row.tuple.lport));
+            if self.waiting.get(&place) == Some(&index) {
+                self.waiting.remove(&place);
+            }
+            if let Some(rows) = self.listeners.get_mut(&listener) {
+                rows.retain(|&other| other != index);
+                if rows.is_empty() {
+                    self.listeners.remove(&listener);
+                }
+            }
+        }
+        let Some(row) = self.rows.remove(index) else { return };
+        if row.flags.has(Flags::ABSENT) {
+            self.absent = self.absent.saturating_sub(1);
+        }
+        if self.by_cookie.get(&row.cookie) == Some(&index) {
+            self.by_cookie.remove(&row.cookie);
+        }
+        if self.by_pointer.get(&row.pointer) == Some(&index) {
+            self.by_pointer.remove(&row.pointer);
+        }
+        self.pending.remove(&index);
+        if row.how != 0 {
+            self.processes.disown(row.owner);
+        }
+    }
+
+    /// Makes room for one row: a closed one, else one in TIME_WAIT, else any that is no listener.
+    fn evict(&mut self) -> bool {
+        while let Some((at, index, generation)) = self.closed.pop_front() {
+            if self.rows.get_mut(index, generation).is_some_and(|row| row.state == TcpState::Close && row.since <= at)
+            {
+                self.drop_row(index);
+                // A closed row was there for show only: nothing is lost with it.
+                return true;
+            }
+        }
+        let waiting = self.waiting.values().next().copied();
+        let victim = waiting.or_else(|| self.next_victim());
+        let Some(index) = victim else { return false };
+        self.drop_row(index);
+        self.counts.evicted += 1;
+        true
+    }
+
+    /// The next row after the one that went before, by index: roughly the oldest.
+    fn next_victim(&mut self) -> Option<u32> {
+        let end = self.rows.end();
+        for _ in 0..end {
+            self.hand = if self.hand + 1 < end { self.hand + 1 } else { 0 };
+            if self.rows.at(self.hand).is_some_and(|row| row.state != TcpState::Listen) {
+                return Some(self.hand);
+            }
+        }
+        None
+    }
+}

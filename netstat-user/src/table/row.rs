@@ -1,0 +1,220 @@
+//! One row, and the slab that holds all of them.
+
+use crate::model::{Family, How, Identity, Mono, TcpState, Tuple};
+use std::num::NonZeroU64;
+use std::ops::BitOr;
+
+/// What a row is known to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags(u16);
+
+impl Flags {
+    /// `since` was seen.
+    pub const SINCE: Self = Self(1);
+    /// `opened` was seen.
+    pub const OPENED: Self = Self(1 << 1);
+    /// The queues were told.
+    pub const QUEUES: Self = Self(1 << 2);
+    /// It was there before us.
+    pub const PREEXISTING: Self = Self(1 << 3);
+    /// Its end was told.
+    pub const ENDED: Self = Self(1 << 4);
+    /// A question about it is open.
+    pub const ASKED: Self = Self(1 << 5);
+    /// Only a timewait socket is left of it: TIME_WAIT, or FIN_WAIT2 without an owner. It changes without events.
+    pub const MINISOCK: Self = Self(1 << 6);
+    /// A request socket: SYN_RECV before the final ACK. It changes without events.
+    pub const REQUEST: Self = Self(1 << 7);
+    /// A listing did not show it; the question decides.
+    pub const ABSENT: Self = Self(1 << 8);
+    /// It called connect.
+    pub const ACTIVE: Self = Self(1 << 9);
+    /// It came from a listener.
+    pub const PASSIVE: Self = Self(1 << 10);
+
+    pub fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
+    }
+
+    pub fn set(&mut self, flag: Self) {
+        self.0 |= flag.0;
+    }
+
+    pub fn clear(&mut self, flag: Self) {
+        self.0 &= !flag.0;
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Where a connection is: two cannot share it at the same time, listeners excepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub netns: u32,
+    pub tuple: Tuple,
+}
+
+/// One connection. Kept small: there may be a million.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub since: Mono,
+    pub opened: Mono,
+    /// 0: not known.
+    pub cookie: u64,
+    /// 0: not known.
+    pub pointer: u64,
+    /// 0: not known.
+    pub cgroup: u64,
+    pub tuple: Tuple,
+    pub netns: u32,
+    /// `u32::MAX`: not known.
+    pub uid: u32,
+    pub inode: u32,
+    pub rqueue: u32,
+    pub wqueue: u32,
+    /// Slot of the owning process.
+    pub owner: u32,
+    pub generation: u32,
+    pub flags: Flags,
+    pub state: TcpState,
+    /// [`How`] as a number; 0: no owner.
+    pub how: u8,
+}
+
+/// Bytes of one row, indices not counted.
+pub const ROW_BYTES: usize = size_of::<Option<Row>>();
+const _: () = assert!(ROW_BYTES <= 128);
+
+impl Row {
+    pub fn new(identity: &Identity, state: TcpState) -> Self {
+        Self {
+            since: Mono(0),
+            opened: Mono(0),
+            cookie: 0,
+            pointer: 0,
+            cgroup: identity.cgroup.map_or(0, NonZeroU64::get),
+            tuple: identity.tuple,
+            netns: identity.netns,
+            uid: identity.uid.unwrap_or(u32::MAX),
+            inode: 0,
+            rqueue: 0,
+            wqueue: 0,
+            owner: 0,
+            generation: 0,
+            flags: Flags::default(),
+            state,
+            how: 0,
+        }
+    }
+
+    pub fn identity(&self) -> Identity {
+        Identity {
+            tuple: self.tuple,
+            netns: self.netns,
+            uid: (self.uid != u32::MAX).then_some(self.uid),
+            cgroup: NonZeroU64::new(self.cgroup),
+        }
+    }
+
+    pub fn place(&self) -> Place {
+        Place::of(self.netns, &self.tuple)
+    }
+
+    pub fn how(&self) -> Option<How> {
+        Some(match self.how {
+            1 => How::Inherited,
+            2 => How::Closed,
+            3 => How::Used,
+            4 => How::Held,
+            5 => How::Accepted,
+            6 => How::Opened,
+            _ => return None,
+        })
+    }
+}
+
+impl Place {
+    /// The bound device is left out: a child has it from its listener, its TIME_WAIT socket too, but /proc does not
+    /// tell it.
+    pub fn of(netns: u32, tuple: &Tuple) -> Self {
+        Self { netns, tuple: Tuple { bound_if: 0, ..*tuple } }
+    }
+
+    /// Whether this is one connection's place: both ports are known.
+    pub fn is_connection(&self) -> bool {
+        self.tuple.lport != 0 && self.tuple.rport != 0
+    }
+}
+
+/// Rows by index. An index is reused; a generation tells its users apart.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    slots: Vec<Option<Row>>,
+    free: Vec<u32>,
+    generation: u32,
+}
+
+impl Rows {
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// One past the highest index ever used.
+    pub fn end(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    pub fn insert(&mut self, mut row: Row) -> u32 {
+        self.generation = self.generation.wrapping_add(1);
+        row.generation = self.generation;
+        match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize] = Some(row);
+                index
+            }
+            None => {
+                self.slots.push(Some(row));
+                // Limits::rows keeps the number far below u32::MAX.
+                self.slots.len() as u32 - 1
+            }
+        }
+    }
+
+    pub fn remove(&mut self, index: u32) -> Option<Row> {
+        let row = self.slots.get_mut(index as usize)?.take()?;
+        self.free.push(index);
+        Some(row)
+    }
+
+    pub fn at(&self, index: u32) -> Option<&Row> {
+        self.slots.get(index as usize)?.as_ref()
+    }
+
+    pub fn at_mut(&mut self, index: u32) -> Option<&mut Row> {
+        self.slots.get_mut(index as usize)?.as_mut()
+    }
+
+    pub fn get_mut(&mut self, index: u32, generation: u32) -> Option<&mut Row> {
+        self.at_mut(index).filter(|row| row.generation == generation)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Row)> {
+        self.slots.iter().enumerate().filter_map(|(index, row)| Some((index as u32, row.as_ref()?)))
+    }
+}
+
+/// The identity of a family's unspecified place, for rows whose addresses were never told.
+pub(super) fn nowhere() -> Identity {
+    Identity {
+        tuple: Tuple { family: Family::V4, laddr: [0; 16], raddr: [0; 16], lport: 0, rport: 0, bound_if: 0 },
+        netns: 0,
+        uid: None,
+        cgroup: None,
+    }
+}
