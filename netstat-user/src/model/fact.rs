@@ -91,7 +91,10 @@ pub struct OwnerSeen {
 pub enum Event {
     Moved(Moved),
     /// A child was cloned from a listener (LISTEN -> SYN_RECV); the [`Moved`] that follows has its pointer.
-    Child { at: Mono, pointer: NonZeroU64 },
+    Child {
+        at: Mono,
+        pointer: NonZeroU64,
+    },
     Queue(QueueChange),
     Owner(OwnerSeen),
     Process(Process),
@@ -175,7 +178,10 @@ pub enum Fact {
     /// Who a process is that an event named without telling.
     Process(Process),
     /// The kernel half could not report this many changes, the last of them before `until`.
-    Lost { count: u64, until: Mono },
+    Lost {
+        count: u64,
+        until: Mono,
+    },
 }
 
 impl Family {

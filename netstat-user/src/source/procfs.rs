@@ -1,1 +1,0 @@
-//! Listings by /proc/net.
