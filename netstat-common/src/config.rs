@@ -14,6 +14,19 @@ pub enum Queues {
     Every = 2,
 }
 
+/// Where the kernel half keeps what it has not reported yet about the queues of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum QueueStore {
+    /// Nowhere: the queue programs are not attached.
+    #[default]
+    None = 0,
+    /// In the socket (`BPF_MAP_TYPE_SK_STORAGE`): all programs that touch it must be BTF-typed (5.12 and later).
+    Socket = 1,
+    /// In an LRU hash by the socket's address.
+    Hash = 2,
+}
+
 /// Ports that [`Config::ports`] can hold.
 pub const MAX_PORTS: usize = 16;
 
@@ -41,27 +54,38 @@ pub struct Config {
     pub recvmsg_args: u32,
     /// Number of arguments of `inet_csk_accept` in this kernel (4 up to 6.9, 2 later).
     pub accept_args: u32,
+    /// [`QueueStore`] as a number.
+    pub queue_store: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Config>() == 72 && align_of::<Config>() == 8);
+const _: () = assert!(size_of::<Config>() == 80 && align_of::<Config>() == 8);
+
+impl Config {
+    /// What the object carries until user space overwrites it: everything reported, queues off, no cookies.
+    pub const INITIAL: Self = Self {
+        queue_interval: 100_000_000,
+        wake_interval: 5_000_000,
+        queues: 0,
+        netns: 0,
+        port_count: 0,
+        ports: [0; MAX_PORTS],
+        has_cookie: 0,
+        recvmsg_args: 0,
+        accept_args: 0,
+        queue_store: 0,
+        reserved: 0,
+    };
+}
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            queue_interval: 100_000_000,
-            wake_interval: 5_000_000,
-            queues: 0,
-            netns: 0,
-            port_count: 0,
-            ports: [0; MAX_PORTS],
-            has_cookie: 0,
-            recvmsg_args: 0,
-            accept_args: 0,
-        }
+        Self::INITIAL
     }
 }
 
-// SAFETY: `Config` is `repr(C)`, holds integers only, has no padding (asserted above: 2 * 8 + 3 * 4 + 32 + 3 * 4)
+// SAFETY: `Config` is `repr(C)`, holds integers only, has no padding (asserted above: 2 * 8 + 3 * 4 + 32 + 5 * 4)
 // and any bit pattern of it is valid.
 #[cfg(feature = "user")]
 unsafe impl aya::Pod for Config {}

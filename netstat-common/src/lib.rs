@@ -14,12 +14,14 @@
 pub mod config;
 pub mod event;
 pub mod judge;
+pub mod layout;
 pub mod loss;
 pub mod offsets;
 pub mod state;
 
 pub use config::Config;
 pub use event::{Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
+pub use layout::Layout;
 pub use loss::Loss;
 pub use offsets::Offsets;
 pub use state::TcpState;

@@ -73,9 +73,17 @@ offsets! {
     task_self_exec_id = "task_struct"."self_exec_id";
     task_real_parent = "task_struct"."real_parent";
     task_tgid = "task_struct"."tgid";
+    task_files = "task_struct"."files";
+    files_fdt = "files_struct"."fdt";
+    fdtable_max_fds = "fdtable"."max_fds";
+    fdtable_fd = "fdtable"."fd";
+    file_inode = "file"."f_inode";
+    file_private_data = "file"."private_data";
+    inode_mode = "inode"."i_mode";
+    socket_sk = "socket"."sk";
 }
 
-const _: () = assert!(size_of::<Offsets>() == 40 * 4);
+const _: () = assert!(size_of::<Offsets>() == 48 * 4);
 
 // SAFETY: `Offsets` is `repr(C)`, holds `u32` only, so it has no padding, and any bit pattern of it is valid.
 #[cfg(feature = "user")]
