@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn what_is_not_found_is_absent() {
-        let layout = Layout::resolve(|_, event, field, _| (event == "sock_send_length" && field == "sk").then_some(8));
+        let layout =
+            Layout::resolve(|_, event, field, _| (event == "sock_send_length" && field == "sk").then_some(8));
         assert_eq!(layout, Layout { send_sk: 8, ..Layout::NONE });
     }
 }
