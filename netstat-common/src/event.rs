@@ -110,6 +110,9 @@ pub const FLAG_POINTER: u8 = 1;
 /// [`RawHead::flags`]: a process held the socket's lock (`sk_lock.owned`), so `tgid` acted on the socket. Without
 /// it `tgid` is 0: whoever ran when a softirq changed the state has nothing to do with it.
 pub const FLAG_OWNED: u8 = 2;
+/// [`RawHead::flags`] of a [`Kind::Close`]: the peer's FIN was received (`SOCK_DONE`), so `bytes_received` counts it. The
+/// state alone does not tell: an orphan leaves FIN_WAIT2 before the FIN, a socket that is still held leaves with it.
+pub const FLAG_PEER_FIN: u8 = 4;
 
 /// The start of every record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -43,6 +43,7 @@ offsets! {
     skc_bound_dev_if = "sock_common"."skc_bound_dev_if";
     skc_net = "sock_common"."skc_net";
     skc_cookie = "sock_common"."skc_cookie";
+    skc_flags = "sock_common"."skc_flags";
     sk_protocol = "sock"."sk_protocol";
     sk_err = "sock"."sk_err";
     sk_uid = "sock"."sk_uid";
@@ -83,7 +84,7 @@ offsets! {
     socket_sk = "socket"."sk";
 }
 
-const _: () = assert!(size_of::<Offsets>() == 48 * 4);
+const _: () = assert!(size_of::<Offsets>() == 49 * 4);
 
 // SAFETY: `Offsets` is `repr(C)`, holds `u32` only, so it has no padding, and any bit pattern of it is valid.
 #[cfg(feature = "user")]

@@ -1,0 +1,101 @@
+//! Processes that come to own a socket.
+
+use super::is_wanted;
+use crate::emit::{emit, lost};
+use crate::maps::offset;
+use crate::sock::{Address, Probed, Sock, probed};
+use crate::task;
+use crate::word::Word;
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::generated::bpf_get_current_task;
+use netstat_common::event::{How, RawHead};
+use netstat_common::{AF_INET, AF_INET6, IPPROTO_TCP, Kind, Loss};
+
+/// `S_IFMT` and `S_IFSOCK` (include/uapi/linux/stat.h, 6.12).
+const FILE_TYPE: u16 = 0o170000;
+const SOCKET: u16 = 0o140000;
+
+/// Whether the log was told that descriptors cannot be followed.
+static SAID: Word = Word::new(0);
+
+/// The running process got `sock` from `accept`.
+#[inline(always)]
+pub fn accepted<S: Sock>(sock: S) {
+    if sock.protocol() == IPPROTO_TCP && is_wanted(sock) {
+        seen(sock, task::tgid(), How::Accept);
+    }
+}
+
+/// Tells that `tgid` came to use `sock`. Returns whether there was room.
+#[inline(always)]
+pub fn seen<S: Sock>(sock: S, tgid: u32, how: How) -> bool {
+    task::announce::<S>(tgid);
+    let state = sock.state();
+    emit(|now, head: &mut RawHead| {
+        head.time = now;
+        head.kind = Kind::Owner as u8;
+        head.from = how as u8;
+        head.to = state;
+        head.lport = sock.lport();
+        head.protocol = IPPROTO_TCP;
+        task::sign(head, tgid);
+        sock.name(head);
+    })
+}
+
+/// `accept` returned `fd` to the running process, or a negative errno.
+#[inline(always)]
+pub fn accepted_fd<C: EbpfContext>(ctx: &C, fd: i64) {
+    if fd < 0 {
+        return;
+    }
+    match socket_of(fd as u64) {
+        Some(sk) if sk.is_null() => {}
+        Some(sk) => {
+            let sock = Probed(sk);
+            if matches!(sock.family(), AF_INET | AF_INET6) {
+                accepted(sock);
+            }
+        }
+        None => {
+            lost(Loss::UnreadableSock);
+            // Rare, and only worth saying once: this is the one place where the kernel half logs.
+            if SAID.load() == 0 {
+                SAID.store(1);
+                aya_log_ebpf::warn!(
+                    ctx,
+                    "accepted descriptor {} of process {} leads nowhere",
+                    fd,
+                    task::tgid()
+                );
+            }
+        }
+    }
+}
+
+/// The socket behind a descriptor of the running process: null when the file is no socket or was already closed by
+/// another thread, `None` when memory could not be read.
+#[inline(always)]
+fn socket_of(fd: u64) -> Option<Address> {
+    // SAFETY: the helper takes no argument and all tracing programs have it.
+    let task = unsafe { bpf_get_current_task() } as Address;
+    let files: Address = probed(task, offset!(task_files))?;
+    let table: Address = probed(files, offset!(files_fdt))?;
+    let size: u32 = probed(table, offset!(fdtable_max_fds))?;
+    if fd >= u64::from(size) {
+        return None;
+    }
+    let array: Address = probed(table, offset!(fdtable_fd))?;
+    let slot = (array as u64).wrapping_add(fd * size_of::<Address>() as u64) as Address;
+    let file: Address = probed(slot, 0)?;
+    if file.is_null() {
+        return Some(file);
+    }
+    let inode: Address = probed(file, offset!(file_inode))?;
+    let mode: u16 = probed(inode, offset!(inode_mode))?;
+    if mode & FILE_TYPE != SOCKET {
+        return Some(core::ptr::null());
+    }
+    let socket: Address = probed(file, offset!(file_private_data))?;
+    probed(socket, offset!(socket_sk))
+}

@@ -1,0 +1,118 @@
+//! Calls that moved bytes into or out of a socket's queues.
+
+use super::{is_wanted, owner};
+use crate::emit::{emit, lost, now};
+use crate::maps::{HASH_QUEUES, Pending, SOCKET_QUEUES, config};
+use crate::sock::Sock;
+use crate::task;
+use aya_ebpf::bindings::BPF_SK_STORAGE_GET_F_CREATE;
+use aya_ebpf::helpers::generated::bpf_sk_storage_get;
+use netstat_common::config::{QueueStore, Queues};
+use netstat_common::event::{Direction, How, RawQueue};
+use netstat_common::{IPPROTO_TCP, Kind, Loss, judge};
+
+/// `MSG_PEEK | MSG_ERRQUEUE`: the bytes stay where they are, or are none of the stream (include/linux/socket.h, 6.12).
+const NOT_TAKEN: i32 = 0x2 | 0x2000;
+
+/// Whether a receive call with these flags takes bytes out of the queue.
+#[inline(always)]
+pub fn takes(flags: i32) -> bool {
+    flags & NOT_TAKEN == 0
+}
+
+/// A process sent or received `bytes`; nothing happened when they are zero or a negative errno.
+#[inline(always)]
+pub fn called<S: Sock>(sock: S, direction: Direction, bytes: i32) {
+    if bytes <= 0 || sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
+        return;
+    }
+    let Some(pending) = pending(sock, true) else {
+        lost(Loss::NoStorage);
+        return;
+    };
+    let user = task::tgid();
+    if pending.user.load() != u64::from(user) && owner::seen(sock, user, How::Use) {
+        pending.user.store(u64::from(user));
+    }
+    let amount = match direction {
+        Direction::Receive => &pending.received,
+        _ => &pending.sent,
+    };
+    amount.add(u64::from(bytes.unsigned_abs()));
+    let due = config!(queues) == Queues::Every as u32
+        || judge::queue_due(pending.last.load(), now(), config!(queue_interval));
+    if due {
+        report(sock, pending, direction, user);
+    }
+}
+
+/// The socket closes: tells what is still untold.
+#[inline(always)]
+pub fn closed<S: Sock>(sock: S, actor: u32) {
+    if let Some(pending) = pending(sock, false) {
+        if pending.sent.load() != 0 || pending.received.load() != 0 {
+            report(sock, pending, Direction::Final, actor);
+        }
+        if config!(queue_store) == QueueStore::Hash as u32 {
+            // The address will name another socket. That there was no entry is no error.
+            let _ = HASH_QUEUES.remove(&(sock.address() as u64));
+        }
+    }
+}
+
+#[inline(always)]
+fn report<S: Sock>(sock: S, pending: &Pending, direction: Direction, actor: u32) {
+    let sent = pending.sent.load();
+    let received = pending.received.load();
+    let state = sock.state();
+    let told = emit(|now, record: &mut RawQueue| {
+        record.head.time = now;
+        record.head.kind = Kind::Queue as u8;
+        record.head.from = direction as u8;
+        record.head.to = state;
+        record.head.lport = sock.lport();
+        record.head.protocol = IPPROTO_TCP;
+        task::sign(&mut record.head, actor);
+        sock.name(&mut record.head);
+        record.rqueue = sock.rqueue();
+        record.wqueue = sock.wqueue();
+        // More than 4 GiB between two reports cannot be told exactly.
+        record.sent = u32::try_from(sent).unwrap_or(u32::MAX);
+        record.received = u32::try_from(received).unwrap_or(u32::MAX);
+        pending.last.store(now);
+    });
+    if told {
+        // Subtracted, not cleared: another processor may have added since.
+        pending.sent.add(sent.wrapping_neg());
+        pending.received.add(received.wrapping_neg());
+    }
+}
+
+/// What is kept for the socket; made when missing and `make`.
+#[inline(always)]
+fn pending<S: Sock>(sock: S, make: bool) -> Option<&'static Pending> {
+    let found: *const Pending = if S::TYPED && config!(queue_store) == QueueStore::Socket as u32 {
+        let map = (&raw const SOCKET_QUEUES).cast_mut().cast();
+        let flags = if make { u64::from(BPF_SK_STORAGE_GET_F_CREATE) } else { 0 };
+        let value = core::ptr::null_mut();
+        // SAFETY: the verifier proves that `map` is a socket storage and the address a socket; a new value is zeroed.
+        unsafe { bpf_sk_storage_get(map, sock.address().cast_mut(), value, flags) }.cast()
+    } else if config!(queue_store) == QueueStore::Hash as u32 {
+        let key = sock.address() as u64;
+        match HASH_QUEUES.get_ptr(&key) {
+            Some(found) => found.cast(),
+            None if make => {
+                HASH_QUEUES.insert(&key, &[0; 4], 0).ok()?;
+                HASH_QUEUES.get_ptr(&key)?.cast()
+            }
+            None => return None,
+        }
+    } else {
+        return None;
+    };
+    // SAFETY: a value of either map is four aligned words, as many as a `Pending`, which other processors may
+    // change meanwhile. Values are not freed before the program ends.
+    unsafe { found.as_ref() }
+}
+
+const _: () = assert!(size_of::<Pending>() == size_of::<[u64; 4]>() && align_of::<Pending>() == 8);

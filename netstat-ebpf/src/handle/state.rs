@@ -1,0 +1,82 @@
+//! Transitions.
+
+use super::{is_wanted, queue};
+use crate::emit::emit;
+use crate::maps::{MODE, config};
+use crate::sock::{Sock, has_cookie};
+use crate::task;
+use netstat_common::config::Queues;
+use netstat_common::event::{FLAG_PEER_FIN, FLAG_POINTER, RawClose, RawFull, RawHead};
+use netstat_common::{IPPROTO_TCP, Kind, TcpState, judge};
+
+/// Whether every transition carries the addresses: always when sockets have no cookie here, because an address names
+/// another socket as soon as it is reused.
+#[inline(always)]
+fn is_whole() -> bool {
+    !has_cookie() || MODE.get(0).is_none_or(|&whole| whole != 0)
+}
+
+/// `sock` goes from one state to another.
+#[inline(always)]
+pub fn moved<S: Sock>(sock: S, from: i32, to: i32) {
+    // States are below 13; anything else is told as it is and refused by the reader.
+    let (from, to) = (from as u8, to as u8);
+    if sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
+        return;
+    }
+    let Some(kind) = judge::kind_of(from, to, is_whole()) else {
+        return;
+    };
+    let actor = task::actor(sock);
+    if actor != 0 {
+        task::announce::<S>(actor);
+    }
+    match kind {
+        Kind::Child => {
+            emit(|now, head: &mut RawHead| {
+                begin(sock, head, now, kind, from, to, actor);
+                head.sock = sock.address() as u64;
+                head.flags |= FLAG_POINTER;
+            });
+        }
+        Kind::Full => {
+            emit(|now, record: &mut RawFull| {
+                begin(sock, &mut record.head, now, kind, from, to, actor);
+                record.tuple.other = sock.name(&mut record.head);
+                sock.tuple(&mut record.tuple);
+            });
+        }
+        Kind::Close => {
+            if config!(queues) != Queues::Off as u32 && from != TcpState::Listen as u8 {
+                queue::closed(sock, actor);
+            }
+            emit(|now, record: &mut RawClose| {
+                begin(sock, &mut record.head, now, kind, from, to, actor);
+                record.tuple.other = sock.name(&mut record.head);
+                sock.tuple(&mut record.tuple);
+                sock.totals(&mut record.totals);
+                if sock.has_peer_fin() {
+                    record.head.flags |= FLAG_PEER_FIN;
+                }
+            });
+        }
+        _ => {
+            emit(|now, head: &mut RawHead| {
+                begin(sock, head, now, kind, from, to, actor);
+                sock.name(head);
+            });
+        }
+    }
+}
+
+#[inline(always)]
+fn begin<S: Sock>(sock: S, head: &mut RawHead, now: u64, kind: Kind, from: u8, to: u8, actor: u32) {
+    head.time = now;
+    head.kind = kind as u8;
+    head.from = from;
+    head.to = to;
+    head.lport = sock.lport();
+    head.err = sock.err();
+    head.protocol = IPPROTO_TCP;
+    task::sign(head, actor);
+}

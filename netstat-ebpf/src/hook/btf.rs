@@ -1,0 +1,37 @@
+//! Tracepoints with BTF types (`tp_btf`, Linux 5.5).
+
+use crate::handle::{queue, state};
+use crate::sock::Typed;
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use netstat_common::event::Direction;
+
+/// `(sk, oldstate, newstate)`: include/trace/events/sock.h, 6.12.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn state_btf(ctx: BtfTracePointContext) -> i32 {
+    if let Some(sock) = Typed::new(ctx.arg(0)) {
+        state::moved(sock, ctx.arg(1), ctx.arg(2));
+    }
+    0
+}
+
+/// `(sk, ret, flags)`, for sockets of all families; the flags are always 0: net/socket.c, 6.12.
+#[btf_tracepoint(function = "sock_send_length")]
+pub fn send_btf(ctx: BtfTracePointContext) -> i32 {
+    if let Some(sock) = Typed::new(ctx.arg(0)) {
+        queue::called(sock, Direction::Send, ctx.arg(1));
+    }
+    0
+}
+
+/// `(sk, ret, flags)`.
+#[btf_tracepoint(function = "sock_recv_length")]
+pub fn receive_btf(ctx: BtfTracePointContext) -> i32 {
+    if !queue::takes(ctx.arg(2)) {
+        return 0;
+    }
+    if let Some(sock) = Typed::new(ctx.arg(0)) {
+        queue::called(sock, Direction::Receive, ctx.arg(1));
+    }
+    0
+}

@@ -1,0 +1,6 @@
+//! Attach points, by the way of attaching.
+
+mod btf;
+mod fentry;
+mod kprobe;
+mod tracepoint;

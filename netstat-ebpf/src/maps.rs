@@ -1,0 +1,112 @@
+//! Every map and global.
+//!
+//! All map types exist since Linux 5.8, the first kernel with the ring buffer; what came later is a helper, and
+//! helpers are called only in branches that `CONFIG` opens.
+
+use crate::word::Word;
+use aya_ebpf::Global;
+use aya_ebpf::btf_maps::SkStorage;
+use aya_ebpf::macros::{btf_map, map};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use netstat_common::{Config, Layout, Loss, Offsets};
+
+/// Records for user space. The loader chooses another size.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+
+/// How many records could not be sent, by [`Loss`].
+#[map]
+pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32, 0);
+
+/// 1 while every transition must carry the addresses. User space writes it at any time.
+#[map]
+pub static MODE: Array<u32> = Array::with_max_entries(1, 0);
+
+/// The life of a process that was told, by its tgid: start of the group leader and number of its execs.
+#[map]
+pub static ANNOUNCED: LruHashMap<u32, [u64; 2]> = LruHashMap::with_max_entries(8192, 0);
+
+/// What a socket's queue records have not told yet.
+#[repr(C)]
+pub struct Pending {
+    /// Time of the last record; 0: none yet.
+    pub last: Word,
+    /// Bytes sent since.
+    pub sent: Word,
+    /// Bytes received since.
+    pub received: Word,
+    /// Process that used the socket last.
+    pub user: Word,
+}
+
+/// [`QueueStore::Socket`](netstat_common::config::QueueStore::Socket).
+#[btf_map]
+pub static SOCKET_QUEUES: SkStorage<[u64; 4]> = SkStorage::new();
+
+/// [`QueueStore::Hash`](netstat_common::config::QueueStore::Hash). The loader makes it small when it is not used.
+#[map]
+pub static HASH_QUEUES: LruHashMap<u64, [u64; 4]> = LruHashMap::with_max_entries(65536, 0);
+
+/// Calls under way, by thread: socket and flags, from a kprobe to its kretprobe.
+#[map]
+pub static CALLS: HashMap<u64, [u64; 2]> =
+    HashMap::with_max_entries(32768, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+
+/// When the reader was last woken.
+pub static LAST_WAKE: Word = Word::new(0);
+
+#[unsafe(no_mangle)]
+static CONFIG: Global<Config> = Global::new(Config::INITIAL);
+
+#[unsafe(no_mangle)]
+static OFFSETS: Global<Offsets> = Global::new(Offsets::NONE);
+
+#[unsafe(no_mangle)]
+static LAYOUT: Global<Layout> = Global::new(Layout::NONE);
+
+/// Reads one member of a global: copying the whole would fill half of the 512 bytes of stack.
+#[inline(always)]
+fn member<S, F: Copy>(global: &'static Global<S>, at: usize, _type: fn(&S) -> &F) -> F {
+    let member = core::ptr::from_ref(global).cast::<u8>().wrapping_add(at).cast::<F>();
+    // SAFETY: `Global<S>` is a transparent wrapper of an initialised `S` and `at` is the offset of a member of type
+    // `F` (the caller is `global!`, which takes both from the same name). Volatile, because the loader overwrites it.
+    unsafe { core::ptr::read_volatile(member) }
+}
+
+#[inline(always)]
+pub fn config_at<F: Copy>(at: usize, kind: fn(&Config) -> &F) -> F {
+    member(&CONFIG, at, kind)
+}
+
+#[inline(always)]
+pub fn offset_at(at: usize, kind: fn(&Offsets) -> &u32) -> u32 {
+    member(&OFFSETS, at, kind)
+}
+
+#[inline(always)]
+pub fn layout_at(at: usize, kind: fn(&Layout) -> &u32) -> u32 {
+    member(&LAYOUT, at, kind)
+}
+
+/// A member of `CONFIG`.
+macro_rules! config {
+    ($member:ident) => {
+        $crate::maps::config_at(core::mem::offset_of!(netstat_common::Config, $member), |all| &all.$member)
+    };
+}
+
+/// A member of `OFFSETS`.
+macro_rules! offset {
+    ($member:ident) => {
+        $crate::maps::offset_at(core::mem::offset_of!(netstat_common::Offsets, $member), |all| &all.$member)
+    };
+}
+
+/// A member of `LAYOUT`.
+macro_rules! layout {
+    ($member:ident) => {
+        $crate::maps::layout_at(core::mem::offset_of!(netstat_common::Layout, $member), |all| &all.$member)
+    };
+}
+
+pub(crate) use {config, layout, offset};

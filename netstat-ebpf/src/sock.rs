@@ -1,0 +1,277 @@
+//! The only reader of sockets.
+//!
+//! A hook with BTF types gives a pointer whose loads the verifier checks ([`Typed`]); any other hook gives an address
+//! that `bpf_probe_read_kernel` checks ([`Probed`]). A field at an [`ABSENT`] offset reads as zero.
+
+use crate::maps::{config, offset};
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
+use core::ffi::c_void;
+use netstat_common::event::FLAG_POINTER;
+use netstat_common::offsets::ABSENT;
+use netstat_common::{AF_INET, IPPROTO_TCP, RawHead, RawTotals, RawTuple, judge};
+
+/// Kernel memory at an address.
+pub type Address = *const c_void;
+
+/// Whether `bpf_get_socket_cookie` may be called (and sockets are named by what it returns).
+#[inline(always)]
+pub fn has_cookie() -> bool {
+    config!(has_cookie) != 0
+}
+
+/// Loads through a pointer whose type the verifier knows.
+#[inline(always)]
+pub fn typed<T: Copy + Default>(base: Address, at: u32) -> T {
+    if at == ABSENT {
+        return T::default();
+    }
+    let field = base.cast::<u8>().wrapping_add(at as usize).cast::<T>();
+    // SAFETY: the verifier proves that `base + at` is a field of the pointer's BTF type that is at least as large as
+    // `T`; a fault (a pointer that became invalid) reads as zero. `T` is an integer or a pointer.
+    unsafe { core::ptr::read_volatile(field) }
+}
+
+/// Loads from any kernel address; `None` when it is not mapped.
+#[inline(always)]
+pub fn probed<T: Copy + Default>(base: Address, at: u32) -> Option<T> {
+    if at == ABSENT {
+        return Some(T::default());
+    }
+    let field = base.cast::<u8>().wrapping_add(at as usize).cast::<T>();
+    // SAFETY: the helper checks the address and fails instead of faulting; `T` is an integer, a pointer or a byte
+    // array, so any bits are valid.
+    unsafe { bpf_probe_read_kernel(field) }.ok()
+}
+
+/// A TCP socket. Each method reads one thing.
+pub trait Sock: Copy {
+    /// The hook's programs may use helpers that take typed sockets.
+    const TYPED: bool;
+
+    /// Address of the `struct sock`.
+    fn address(self) -> Address;
+
+    /// The same as `struct tcp_sock`, which the fields after `struct sock` need.
+    fn tcp(self) -> Address;
+
+    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T;
+
+    /// Names the socket in `head` and returns its other name, for [`RawTuple::other`].
+    fn name(self, head: &mut RawHead) -> u64;
+
+    #[inline(always)]
+    fn get<T: Copy + Default>(self, at: u32) -> T {
+        self.load(self.address(), at)
+    }
+
+    #[inline(always)]
+    fn protocol(self) -> u16 {
+        self.get(offset!(sk_protocol))
+    }
+
+    #[inline(always)]
+    fn family(self) -> u16 {
+        self.get(offset!(skc_family))
+    }
+
+    /// Host order. Not `skc_num`, which is 0 after the port was given back, that is at the transition to CLOSE.
+    #[inline(always)]
+    fn lport(self) -> u16 {
+        u16::from_be(self.load(self.tcp(), offset!(inet_sport)))
+    }
+
+    #[inline(always)]
+    fn rport(self) -> u16 {
+        u16::from_be(self.get(offset!(skc_dport)))
+    }
+
+    #[inline(always)]
+    fn state(self) -> u8 {
+        self.get(offset!(skc_state))
+    }
+
+    #[inline(always)]
+    fn netns(self) -> u32 {
+        let net: Address = self.get(offset!(skc_net));
+        if net.is_null() { 0 } else { self.load(net, offset!(net_inum)) }
+    }
+
+    /// Whether a process holds the socket's lock.
+    #[inline(always)]
+    fn is_owned(self) -> bool {
+        self.get::<i32>(offset!(sk_lock_owned)) != 0
+    }
+
+    /// Whether the peer's FIN was received: bit `SOCK_DONE` (include/net/sock.h, 5.10 to 6.18), which `tcp_fin` sets.
+    #[inline(always)]
+    fn has_peer_fin(self) -> bool {
+        self.get::<u64>(offset!(skc_flags)) & 1 << 1 != 0
+    }
+
+    #[inline(always)]
+    fn err(self) -> u16 {
+        let err: i32 = self.get(offset!(sk_err));
+        // An errno is below 4096.
+        err.unsigned_abs() as u16
+    }
+
+    #[inline(always)]
+    fn rqueue(self) -> u32 {
+        let tcp = self.tcp();
+        judge::sequence_gap(self.load(tcp, offset!(tcp_rcv_nxt)), self.load(tcp, offset!(tcp_copied_seq)))
+    }
+
+    #[inline(always)]
+    fn wqueue(self) -> u32 {
+        let tcp = self.tcp();
+        judge::sequence_gap(self.load(tcp, offset!(tcp_write_seq)), self.load(tcp, offset!(tcp_snd_una)))
+    }
+
+    /// Fills in both addresses; `tuple.family` is already known.
+    #[inline(always)]
+    fn addresses(self, tuple: &mut RawTuple) {
+        if tuple.family == AF_INET {
+            tuple.laddr[..4].copy_from_slice(&self.get::<u32>(offset!(skc_rcv_saddr)).to_ne_bytes());
+            tuple.raddr[..4].copy_from_slice(&self.get::<u32>(offset!(skc_daddr)).to_ne_bytes());
+        } else {
+            self.address6(offset!(skc_v6_rcv_saddr), &mut tuple.laddr);
+            self.address6(offset!(skc_v6_daddr), &mut tuple.raddr);
+        }
+    }
+
+    /// Copies an `in6_addr` by words: its bytes may not be loaded as one.
+    #[inline(always)]
+    fn address6(self, at: u32, into: &mut [u8; 16]) {
+        if at == ABSENT {
+            return;
+        }
+        into[..8].copy_from_slice(&self.get::<u64>(at).to_ne_bytes());
+        into[8..].copy_from_slice(&self.get::<u64>(at + 8).to_ne_bytes());
+    }
+
+    #[inline(always)]
+    fn cgroup(self) -> u64 {
+        let cgroup: Address = self.get(offset!(sk_cgroup));
+        if cgroup.is_null() {
+            return 0;
+        }
+        let node: Address = self.load(cgroup, offset!(cgroup_kn));
+        if node.is_null() { 0 } else { self.load(node, offset!(kernfs_node_id)) }
+    }
+
+    /// Fills in everything but `other`, which [`Sock::name`] returns.
+    #[inline(always)]
+    fn tuple(self, tuple: &mut RawTuple) {
+        tuple.netns = self.netns();
+        tuple.uid = if offset!(sk_uid) == ABSENT { u32::MAX } else { self.get(offset!(sk_uid)) };
+        tuple.family = self.family();
+        tuple.rport = self.rport();
+        tuple.bound_if = self.get(offset!(skc_bound_dev_if));
+        self.addresses(tuple);
+        tuple.cgroup = self.cgroup();
+    }
+
+    #[inline(always)]
+    fn totals(self, totals: &mut RawTotals) {
+        let tcp = self.tcp();
+        totals.bytes_acked = self.load(tcp, offset!(tcp_bytes_acked));
+        totals.bytes_received = self.load(tcp, offset!(tcp_bytes_received));
+        totals.bytes_sent = self.load(tcp, offset!(tcp_bytes_sent));
+        totals.bytes_retrans = self.load(tcp, offset!(tcp_bytes_retrans));
+        totals.segs_out = self.load(tcp, offset!(tcp_segs_out));
+        totals.segs_in = self.load(tcp, offset!(tcp_segs_in));
+        totals.retrans = self.load(tcp, offset!(tcp_total_retrans));
+        // Kept times eight (tcp_rtt_estimator, net/ipv4/tcp_input.c, 6.12).
+        totals.srtt = self.load::<u32>(tcp, offset!(tcp_srtt_us)) >> 3;
+        totals.rqueue = self.rqueue();
+        totals.wqueue = self.wqueue();
+    }
+}
+
+/// A socket from a hook with BTF types.
+#[derive(Clone, Copy)]
+pub struct Typed {
+    sk: Address,
+    tcp: Address,
+}
+
+impl Typed {
+    /// `None` when `sk` is no TCP socket; MPTCP's own sockets are not.
+    #[inline(always)]
+    pub fn new(sk: Address) -> Option<Self> {
+        if sk.is_null() || typed::<u16>(sk, offset!(sk_protocol)) != IPPROTO_TCP {
+            return None;
+        }
+        // SAFETY: the verifier proves that `sk` is a socket; the helper returns null for one of another kind.
+        let tcp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut()) };
+        (!tcp.is_null()).then_some(Self { sk, tcp: tcp.cast_const().cast() })
+    }
+}
+
+impl Sock for Typed {
+    const TYPED: bool = true;
+
+    #[inline(always)]
+    fn address(self) -> Address {
+        self.sk
+    }
+
+    #[inline(always)]
+    fn tcp(self) -> Address {
+        self.tcp
+    }
+
+    #[inline(always)]
+    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
+        typed(base, at)
+    }
+
+    #[inline(always)]
+    fn name(self, head: &mut RawHead) -> u64 {
+        if has_cookie() {
+            // SAFETY: the verifier proves that `sk` is a socket.
+            head.sock = unsafe { bpf_get_socket_cookie(self.sk.cast_mut()) };
+            return self.sk as u64;
+        }
+        head.sock = self.sk as u64;
+        head.flags |= FLAG_POINTER;
+        self.get(offset!(skc_cookie))
+    }
+}
+
+/// A socket from a hook that gives its address only.
+#[derive(Clone, Copy)]
+pub struct Probed(pub Address);
+
+impl Sock for Probed {
+    const TYPED: bool = false;
+
+    #[inline(always)]
+    fn address(self) -> Address {
+        self.0
+    }
+
+    #[inline(always)]
+    fn tcp(self) -> Address {
+        self.0
+    }
+
+    #[inline(always)]
+    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
+        probed(base, at).unwrap_or_default()
+    }
+
+    /// A cookie cannot be given here, only read; where the transitions name sockets by address, so does this.
+    #[inline(always)]
+    fn name(self, head: &mut RawHead) -> u64 {
+        let cookie: u64 = self.get(offset!(skc_cookie));
+        if has_cookie() && cookie != 0 {
+            head.sock = cookie;
+            return self.0 as u64;
+        }
+        head.sock = self.0 as u64;
+        head.flags |= FLAG_POINTER;
+        cookie
+    }
+}
