@@ -1,0 +1,207 @@
+//! `enetstat trace`: the table's changes, written as they are told.
+
+use super::live::{Live, LiveOptions, News, Scope};
+use crate::args::plan::{self, TracePlan};
+use crate::exit::Outcome;
+use crate::kernel::tier::{Feature, Tier};
+use crate::model::{Clock, Mono, Told};
+use crate::render::json::Json;
+use crate::render::log::{Log, LogStyle};
+use crate::render::summary::Summary;
+use crate::source::netns::Netns;
+use anyhow::Context as _;
+use netstat_common::config::MAX_PORTS;
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The wall clock may be set while we run.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
+/// Default size of the ring buffer: 77 ms of half a million transitions a second.
+const RING_BYTES: u32 = 4 << 20;
+
+/// Traces until a signal, the end of the duration, or the end of the reader; then says what it amounted to.
+///
+/// # Errors
+/// When the kernel half cannot be had, or `out` cannot be written. A broken pipe is one of the latter.
+pub fn run(plan: &TracePlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let mut live = Live::start(options(plan)?)?;
+    announce(plan, &live, err).context("cannot write to stderr")?;
+
+    let mut writer = Writer::new(plan, out);
+    writer.begin()?;
+    let mut said = BTreeSet::new();
+    let stopped = {
+        let mut sink = |news: News<'_>| {
+            for trouble in news.troubles {
+                // A source that keeps failing says so once.
+                if said.insert(trouble.clone()) {
+                    let _ = writeln!(err, "enetstat: {trouble}");
+                }
+            }
+            match writer.write(news.told) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(error),
+            }
+        };
+        live.watch(stop(plan.duration), &mut sink)
+    };
+
+    let counts = *live.table().counts();
+    let summary = Summary {
+        transitions: counts.transitions,
+        connections: counts.connections,
+        lost: counts.lost,
+        repaired: counts.repaired + counts.corrected,
+        evicted: counts.evicted,
+    };
+    let mut last = Vec::new();
+    match plan.json {
+        true => Json::new(plan.close, Clock::now()).summary(&mut last, Mono::now(), &summary),
+        false => summary.text(&mut last),
+    }
+    // Nobody may read stderr any more; the trace itself was written.
+    let _ = err.write_all(&last);
+    match stopped {
+        Some(error) => Err(anyhow::Error::new(error).context("cannot write the trace")),
+        None => Ok(Outcome { complete: !live.table().is_blind() }),
+    }
+}
+
+fn options(plan: &TracePlan) -> anyhow::Result<LiveOptions> {
+    let scope = match &plan.scope {
+        plan::Scope::Own => Scope::One(Netns::current()?),
+        plan::Scope::One(which) => Scope::One(Netns::from_name_pid_path(which)?),
+        plan::Scope::All => Scope::All,
+    };
+    let tier = plan.tier.as_deref().map(str::parse::<Tier>).transpose()?;
+    let mut options = LiveOptions::new(scope);
+    options.tier = tier;
+    // The kernel half holds so many ports; with more, user space alone chooses.
+    if plan.filter.ports.len() <= MAX_PORTS {
+        options.ports.clone_from(&plan.filter.ports);
+    }
+    options.queues = plan.queues;
+    options.queue_interval = plan.queue_interval;
+    options.ring_bytes = plan.ring_bytes.unwrap_or(RING_BYTES);
+    options.limits.keep_closed = plan.keep_closed;
+    options.limits.rows = plan.max_connections.get();
+    Ok(options)
+}
+
+/// One line on stderr: from here on nothing is missed.
+fn announce(plan: &TracePlan, live: &Live, err: &mut dyn Write) -> io::Result<()> {
+    let what = match &plan.scope {
+        plan::Scope::Own => "this network namespace".to_owned(),
+        plan::Scope::One(which) => format!("network namespace {}", which.escape_debug()),
+        plan::Scope::All => "all network namespaces".to_owned(),
+    };
+    let states = live.choices().iter().find(|choice| choice.feature == Feature::States);
+    let how = match states.and_then(|choice| choice.tier) {
+        Some(tier) => format!("by {tier}"),
+        None => "by listing only, so short-lived states are missed".to_owned(),
+    };
+    let there = live.table().open_rows().count();
+    writeln!(err, "tracing {what} {how}, {there} sockets were there; interrupt to end")
+}
+
+/// Done at the first signal that asks to end, or after `duration`.
+async fn stop(duration: Option<Duration>) {
+    let mut signals = Vec::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        if let Ok(signal) = signal(kind) {
+            signals.push(signal);
+        }
+    }
+    let over = async {
+        match duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut any = std::pin::pin!(over);
+    std::future::poll_fn(|context| {
+        if any.as_mut().poll(context).is_ready() {
+            return std::task::Poll::Ready(());
+        }
+        for signal in &mut signals {
+            if signal.poll_recv(context).is_ready() {
+                return std::task::Poll::Ready(());
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+enum Form {
+    Text(Log),
+    Json(Json),
+}
+
+struct Writer<'a> {
+    plan: &'a TracePlan,
+    form: Form,
+    out: &'a mut dyn Write,
+    buffer: Vec<u8>,
+    clock_checked: Instant,
+}
+
+impl<'a> Writer<'a> {
+    fn new(plan: &'a TracePlan, out: &'a mut dyn Write) -> Self {
+        let clock = Clock::now();
+        let form = if plan.json {
+            Form::Json(Json::new(plan.close, clock))
+        } else {
+            let style = LogStyle {
+                time: plan.time,
+                zone: jiff::tz::TimeZone::system(),
+                close: plan.close,
+                netns: plan.scope == plan::Scope::All,
+            };
+            Form::Text(Log::new(style, clock))
+        };
+        Self { plan, form, out, buffer: Vec::with_capacity(64 << 10), clock_checked: Instant::now() }
+    }
+
+    fn begin(&mut self) -> anyhow::Result<()> {
+        if let (Form::Text(log), true) = (&self.form, self.plan.header) {
+            log.header(&mut self.buffer);
+        }
+        self.flush().context("cannot write the trace")
+    }
+
+    fn write(&mut self, told: &[Told]) -> io::Result<()> {
+        if self.clock_checked.elapsed() >= CLOCK_CHECK {
+            self.clock_checked = Instant::now();
+            match &mut self.form {
+                Form::Text(log) => log.set_clock(Clock::now()),
+                Form::Json(json) => json.set_clock(Clock::now()),
+            }
+        }
+        for told in told {
+            if !self.plan.filter.wants_told(told) {
+                continue;
+            }
+            match &mut self.form {
+                Form::Text(log) => log.told(&mut self.buffer, told),
+                Form::Json(json) => json.told(&mut self.buffer, told),
+            }
+            if self.buffer.len() >= 60 << 10 {
+                self.flush()?;
+            }
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.out.write_all(&self.buffer)?;
+        self.buffer.clear();
+        self.out.flush()
+    }
+}
