@@ -1,0 +1,228 @@
+//! The program under test, run from outside.
+
+use crate::json::Line;
+use crate::need::Tier;
+use crate::sys;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long the tracer may take until it is attached, or to end: much more than it needs, for emulated machines.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Path of `enetstat` (`ENETSTAT_BIN` if set), or of a helper that is built beside the tests.
+///
+/// # Errors
+/// There is no such program: says how to build it.
+pub fn find(name: &str) -> Result<PathBuf> {
+    if let ("enetstat", Some(path)) = (name, std::env::var_os("ENETSTAT_BIN")) {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe()?;
+    // target/debug/deps/live-0123, target/debug/bench
+    for directory in own.ancestors().skip(1).take(2) {
+        let path = directory.join(name);
+        if path.is_file() {
+            return Ok(path);
+        }
+    }
+    bail!("no program {name} beside {}: run `cargo build` first", own.display())
+}
+
+/// `enetstat` with these words.
+///
+/// # Errors
+/// See [`find`].
+pub fn command(words: &[&str]) -> Result<Command> {
+    let mut command = Command::new(find("enetstat")?);
+    command.args(words).stdin(Stdio::null());
+    sys::die_with_parent(&mut command);
+    Ok(command)
+}
+
+/// A running `enetstat trace`.
+pub struct Trace {
+    child: Child,
+    out: tempfile::NamedTempFile,
+    said: Receiver<String>,
+    reader: Option<JoinHandle<()>>,
+    /// What it said on stderr until it was attached.
+    preface: Vec<String>,
+    /// CLOCK_MONOTONIC when it said that it is attached.
+    pub attached: u64,
+}
+
+/// What a trace left behind.
+#[derive(Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    /// Its standard output, which may be long.
+    pub out: Vec<u8>,
+    /// Lines of its stderr, the summary among them.
+    pub err: Vec<String>,
+    /// CLOCK_MONOTONIC just before it was told to end.
+    pub told_to_end: u64,
+}
+
+impl Trace {
+    /// Starts `enetstat trace --json` in the tier, with further words, and waits until it says that it is attached.
+    ///
+    /// # Errors
+    /// It ended before; carries what it said.
+    pub fn start(tier: &Tier, words: &[&str]) -> Result<Self> {
+        let mut all = vec!["--json"];
+        all.extend(words);
+        Self::start_plain(tier, &all)
+    }
+
+    /// The same without `--json`.
+    ///
+    /// # Errors
+    /// See [`Trace::start`].
+    pub fn start_plain(tier: &Tier, words: &[&str]) -> Result<Self> {
+        let mut child = command(&["trace"])?;
+        let out = tempfile::NamedTempFile::new()?;
+        child.args(tier.args()).args(words).stdout(out.reopen()?).stderr(Stdio::piped());
+        let mut child = child.spawn().context("starting enetstat")?;
+        let err = child.stderr.take().context("no pipe")?;
+        let (say, said) = channel();
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(err).split(b'\n') {
+                let Ok(line) = line else { return };
+                if say.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut trace = Self { child, out, said, reader: Some(reader), preface: Vec::new(), attached: 0 };
+        let since = Instant::now();
+        loop {
+            match trace.said.recv_timeout(PATIENCE.saturating_sub(since.elapsed())) {
+                Ok(line) => {
+                    let attached = line.trim_start_matches("enetstat: ").starts_with("tracing");
+                    trace.preface.push(line);
+                    if attached {
+                        trace.attached = sys::monotonic();
+                        return Ok(trace);
+                    }
+                }
+                Err(_) => {
+                    let status = trace.child.try_wait()?;
+                    bail!("enetstat did not attach ({status:?}): {:?}", trace.preface);
+                }
+            }
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written so far, whole lines only.
+    ///
+    /// # Errors
+    /// The file is gone.
+    pub fn so_far(&self) -> Result<Vec<u8>> {
+        let mut text = Vec::new();
+        File::open(self.out.path())?.read_to_end(&mut text)?;
+        let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        text.truncate(end);
+        Ok(text)
+    }
+
+    /// Waits until what it has written satisfies `enough`, at most `longest`; gives the lines and whether it did.
+    ///
+    /// # Errors
+    /// It ended, or wrote what is no JSON line.
+    pub fn wait_for(
+        &mut self,
+        longest: Duration,
+        enough: impl Fn(&[Line]) -> bool,
+    ) -> Result<(Vec<Line>, bool)> {
+        let since = Instant::now();
+        loop {
+            let lines = crate::json::lines(&self.so_far()?)?;
+            let satisfied = enough(&lines);
+            if satisfied || since.elapsed() > longest {
+                return Ok((lines, satisfied));
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("enetstat ended: {status}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Interrupts it as Ctrl-C does and collects what it left.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn stop(mut self) -> Result<Output> {
+        let told_to_end = sys::monotonic();
+        sys::signal(self.child.id(), libc::SIGINT)?;
+        self.collect(told_to_end)
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn finish(mut self) -> Result<Output> {
+        self.collect(u64::MAX)
+    }
+
+    fn collect(&mut self, told_to_end: u64) -> Result<Output> {
+        let since = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait()? {
+                break status;
+            }
+            ensure!(since.elapsed() < PATIENCE, "enetstat does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        if let Some(reader) = self.reader.take() {
+            reader.join().map_err(|_| anyhow::anyhow!("the reader of stderr panicked"))?;
+        }
+        let mut err = std::mem::take(&mut self.preface);
+        err.extend(self.said.try_iter());
+        Ok(Output { status, out: std::fs::read(self.out.path())?, err, told_to_end })
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        // Only when a test failed in between is it still there.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Output {
+    /// Its lines.
+    ///
+    /// # Errors
+    /// One of them is no JSON, or it failed.
+    pub fn lines(&self) -> Result<Vec<Line>> {
+        ensure!(self.status.success(), "enetstat: {}: {:?}", self.status, self.err);
+        crate::json::lines(&self.out)
+    }
+
+    /// The summary: with `--json` a JSON line on stderr.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn summary(&self) -> Result<serde_json::Value> {
+        for line in self.err.iter().rev().filter(|line| line.starts_with('{')) {
+            let value: serde_json::Value = serde_json::from_str(line).with_context(|| line.clone())?;
+            if value["enetstat.kind"] == "summary" {
+                return Ok(value);
+            }
+        }
+        bail!("no summary on stderr: {:?}", self.err)
+    }
+}
