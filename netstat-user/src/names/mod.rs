@@ -1,1 +1,97 @@
-//! Names for numbers: hosts, services, users. Lookup only.
+//! Names for numbers: hosts, services, users. Lookup only, and only of what was asked for.
+
+mod files;
+mod hosts;
+
+pub use hosts::Hosts;
+
+use crate::args::plan::Naming;
+use crate::model::Protocol;
+use files::Numbered;
+use rustc_hash::FxHashMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+/// Time that all host lookups of a listing may take together before addresses stay numbers.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Names as far as they are wanted and known.
+#[derive(Default)]
+pub struct Names {
+    hosts: Option<Hosts>,
+    services: Option<Services>,
+    users: Option<FxHashMap<u32, Option<Vec<u8>>>>,
+}
+
+struct Services {
+    tcp: Numbered,
+    udp: Numbered,
+    /// Raw sockets carry a protocol number where others have a port.
+    protocols: Numbered,
+}
+
+impl Names {
+    /// Numbers only.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Names of this host: its resolver, `/etc/services`, `/etc/protocols` and its users.
+    pub fn of_host(naming: Naming) -> Self {
+        Self {
+            hosts: naming.hosts.then(Hosts::of_resolver),
+            services: naming.ports.then(|| Services::read(Path::new("/etc"))),
+            users: naming.users.then(FxHashMap::default),
+        }
+    }
+
+    /// Whether hosts are shown by name.
+    pub fn wants_hosts(&self) -> bool {
+        self.hosts.is_some()
+    }
+
+    /// Looks up all of `addrs` that were not before, side by side, for at most `patience`. Returns how many are still
+    /// unknown then; they stay numbers until a later call finds their answers.
+    pub fn resolve(&mut self, addrs: impl IntoIterator<Item = IpAddr>, patience: Duration) -> usize {
+        self.hosts.as_mut().map_or(0, |hosts| hosts.resolve(addrs, patience))
+    }
+
+    /// The name of a host that was resolved.
+    pub fn host(&mut self, addr: IpAddr) -> Option<&[u8]> {
+        self.hosts.as_ref()?.name(addr)
+    }
+
+    /// The name of a port, or for raw sockets of a protocol. UDP-Lite uses UDP's names.
+    pub fn port(&mut self, protocol: Protocol, port: u16) -> Option<&[u8]> {
+        let services = self.services.as_ref()?;
+        match protocol {
+            Protocol::Tcp => services.tcp.name(port),
+            Protocol::Udp | Protocol::UdpLite => services.udp.name(port),
+            Protocol::Raw => services.protocols.name(port),
+        }
+    }
+
+    /// The name of a user, from the system's databases.
+    pub fn user(&mut self, uid: u32) -> Option<&[u8]> {
+        use std::os::unix::ffi::OsStrExt;
+        let users = self.users.as_mut()?;
+        let name = users
+            .entry(uid)
+            .or_insert_with(|| uzers::get_user_by_uid(uid).map(|user| user.name().as_bytes().to_vec()));
+        name.as_deref()
+    }
+}
+
+impl Services {
+    fn read(etc: &Path) -> Self {
+        // A missing file names nothing, which shows as numbers: no reason to refuse a listing.
+        let services = std::fs::read(etc.join("services")).unwrap_or_default();
+        let protocols = std::fs::read(etc.join("protocols")).unwrap_or_default();
+        Self {
+            tcp: files::services(&services, b"tcp"),
+            udp: files::services(&services, b"udp"),
+            protocols: files::protocols(&protocols),
+        }
+    }
+}

@@ -1,1 +1,5 @@
 //! Filtered, sorted selections of rows.
+
+pub mod filter;
+
+pub use filter::{Filter, Prefix};

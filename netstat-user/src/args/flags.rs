@@ -1,0 +1,257 @@
+//! The command line as it was typed.
+
+use super::value::{self, QueuesWord};
+use crate::model::{Pid, TcpState};
+use crate::view::Prefix;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// `0.1.0 (abi 1, object BUILD)`: the program, its boundary with the kernel half, and the build of that half.
+pub fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let object = option_env!("ENETSTAT_OBJECT_BUILD").unwrap_or("unknown");
+        format!("{} (abi {}, object {object})", env!("CARGO_PKG_VERSION"), netstat_common::ABI)
+    });
+    &VERSION
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  enetstat -tan             every TCP socket, addresses as numbers
+  enetstat -tlnp            who listens on which TCP port (as root: all of them)
+  enetstat -tuan --json     TCP and UDP sockets as JSON, one object a line
+  enetstat -tan -c          the same listing again every second
+  enetstat trace            each TCP change of state as it happens (needs privilege)
+  enetstat capabilities     what this kernel and this privilege allow
+
+Exit status: 0 all was shown, 1 some source refused, 2 failure or wrong usage.";
+
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  enetstat trace                               every change of state in this network namespace
+  enetstat trace --close                       one line for each finished connection
+  enetstat trace --port 443 --state syn-sent   connections to port 443 being opened
+  enetstat trace --addr 10.0.0.0/8 --json      JSON lines (see: enetstat schema)
+  enetstat trace --comm nginx --duration 60    what nginx does in one minute
+
+A `~` marks a time that was deduced, not seen; an owner in parentheses is the listener's, because nobody has \
+accepted the connection yet. A summary follows on standard error at the end (Ctrl-C).";
+
+/// Show the network connections of this host: a listing as netstat makes it, or every TCP change as it happens.
+#[derive(Debug, Parser)]
+#[command(
+    name = "enetstat",
+    version = version(),
+    after_help = EXAMPLES,
+    infer_long_args = true,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    subcommand_help_heading = "Other commands",
+    override_usage = "enetstat [OPTIONS]\n       enetstat trace|capabilities|schema [OPTIONS]"
+)]
+pub struct Flags {
+    #[command(flatten)]
+    pub list: ListFlags,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print each TCP change of state as it happens
+    #[command(after_help = TRACE_EXAMPLES, infer_long_args = true)]
+    Trace(Box<TraceFlags>),
+    /// Say what this kernel and this privilege allow, what was refused, and the cure
+    #[command(infer_long_args = true)]
+    Capabilities(CapabilitiesFlags),
+    /// Print the JSON Schema of what --json writes
+    Schema,
+}
+
+/// The listing.
+#[derive(Debug, Default, Args)]
+pub struct ListFlags {
+    /// TCP sockets
+    #[arg(short = 't', long, help_heading = "Which sockets (none given: all of them)")]
+    pub tcp: bool,
+    /// UDP sockets
+    #[arg(short = 'u', long, help_heading = "Which sockets (none given: all of them)")]
+    pub udp: bool,
+    /// UDP-Lite sockets
+    #[arg(short = 'U', long, help_heading = "Which sockets (none given: all of them)")]
+    pub udplite: bool,
+    /// Raw sockets
+    #[arg(short = 'w', long, help_heading = "Which sockets (none given: all of them)")]
+    pub raw: bool,
+    /// Unix sockets
+    #[arg(short = 'x', long, help_heading = "Which sockets (none given: all of them)")]
+    pub unix: bool,
+    /// IPv4 only
+    #[arg(short = '4', long, visible_alias = "ip", help_heading = "Which sockets (none given: all of them)")]
+    pub inet: bool,
+    /// IPv6 only
+    #[arg(short = '6', long, help_heading = "Which sockets (none given: all of them)")]
+    pub inet6: bool,
+    /// Listening sockets too
+    #[arg(short = 'a', long, help_heading = "Which sockets (none given: all of them)")]
+    pub all: bool,
+    /// Only listening sockets
+    #[arg(short = 'l', long, help_heading = "Which sockets (none given: all of them)")]
+    pub listening: bool,
+    /// Sockets of every network namespace, each with its namespace
+    #[arg(long, help_heading = "Which sockets (none given: all of them)")]
+    pub all_netns: bool,
+
+    /// Show numbers, not the names of hosts, ports and users
+    #[arg(short = 'n', long, help_heading = "What to show")]
+    pub numeric: bool,
+    /// Show addresses, not host names
+    #[arg(long, help_heading = "What to show")]
+    pub numeric_hosts: bool,
+    /// Show port numbers, not service names
+    #[arg(long, help_heading = "What to show")]
+    pub numeric_ports: bool,
+    /// Show user ids, not user names
+    #[arg(long, help_heading = "What to show")]
+    pub numeric_users: bool,
+    /// The process that holds each socket
+    #[arg(short = 'p', long, help_heading = "What to show")]
+    pub programs: bool,
+    /// User and inode of each socket
+    #[arg(short = 'e', long, action = ArgAction::Count, help_heading = "What to show")]
+    pub extend: u8,
+    /// The pending timer of each socket
+    #[arg(short = 'o', long, help_heading = "What to show")]
+    pub timers: bool,
+    /// Never cut an address (it never is: accepted because netstat has it)
+    #[arg(short = 'W', long, help_heading = "What to show")]
+    pub wide: bool,
+
+    /// Repeat every second, or every SECONDS with --continuous=SECONDS
+    #[arg(
+        short = 'c',
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1",
+        value_parser = value::interval,
+        help_heading = "How"
+    )]
+    pub continuous: Option<Duration>,
+    /// JSON, one object a line (see: enetstat schema)
+    #[arg(long, help_heading = "How")]
+    pub json: bool,
+    /// Say on standard error which sources were refused and what was used instead
+    #[arg(short = 'v', long, help_heading = "How")]
+    pub verbose: bool,
+    /// Use only this source: netlink or procfs
+    #[arg(long, value_name = "NAME", help_heading = "How")]
+    pub tier: Option<String>,
+}
+
+/// How times are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TimeStyle {
+    /// Local time of day
+    #[default]
+    Wall,
+    /// Seconds since the host started (CLOCK_MONOTONIC)
+    Mono,
+    /// No times
+    None,
+}
+
+#[derive(Debug, Args)]
+pub struct TraceFlags {
+    /// Only connections with this local or foreign port (repeatable)
+    #[arg(long = "port", value_name = "PORT", value_delimiter = ',', help_heading = "Which connections")]
+    pub ports: Vec<u16>,
+    /// Only connections with this local or foreign address (repeatable)
+    #[arg(
+        long = "addr",
+        value_name = "ADDR[/LEN]",
+        value_delimiter = ',',
+        help_heading = "Which connections"
+    )]
+    pub addrs: Vec<Prefix>,
+    /// Only changes from or to this state, as netstat, ss or RFC 9293 spell it (repeatable)
+    #[arg(
+        long = "state",
+        value_name = "STATE",
+        value_delimiter = ',',
+        value_parser = value::state,
+        help_heading = "Which connections"
+    )]
+    pub states: Vec<TcpState>,
+    /// Only connections of this process (repeatable)
+    #[arg(long = "pid", value_name = "PID", value_delimiter = ',', help_heading = "Which connections")]
+    pub pids: Vec<Pid>,
+    /// Only connections of processes with this name (repeatable)
+    #[arg(long = "comm", value_name = "NAME", help_heading = "Which connections")]
+    pub comms: Vec<String>,
+    /// Only this network namespace, not the one enetstat runs in: a name, a PID or a path
+    #[arg(
+        long,
+        value_name = "NAME|PID|PATH",
+        conflicts_with = "all_netns",
+        help_heading = "Which connections"
+    )]
+    pub netns: Option<String>,
+    /// Every network namespace of the host
+    #[arg(long, help_heading = "Which connections")]
+    pub all_netns: bool,
+
+    /// One line for each finished connection instead of one for each change
+    #[arg(long, help_heading = "What to show")]
+    pub close: bool,
+    /// Also report bytes waiting in the queues of connections
+    #[arg(long, value_name = "WHICH", value_enum, default_value = "off", help_heading = "What to show")]
+    pub queues: QueuesWord,
+    /// Milliseconds between two queue reports of one connection with --queues coalesced [default: 100]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..), help_heading = "What to show")]
+    pub queue_interval: Option<u32>,
+    /// Times as local wall clock, as seconds since the host started, or none [default: wall]
+    #[arg(long, value_name = "KIND", value_enum, help_heading = "What to show")]
+    pub time: Option<TimeStyle>,
+    /// No line of column titles
+    #[arg(long, help_heading = "What to show")]
+    pub no_header: bool,
+    /// Addresses and ports as numbers (always so)
+    #[arg(short = 'n', long, help_heading = "What to show")]
+    pub numeric: bool,
+    /// JSON, one object a line (see: enetstat schema)
+    #[arg(long, help_heading = "What to show")]
+    pub json: bool,
+
+    /// Stop after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = value::interval, help_heading = "Limits")]
+    pub duration: Option<Duration>,
+    /// Seconds for which closed connections stay in the table
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        value_parser = value::seconds,
+        default_value = "5",
+        help_heading = "Limits"
+    )]
+    pub keep_closed: Duration,
+    /// Connections the table holds at most; what is evicted is counted
+    #[arg(long, value_name = "N", default_value = "1000000", help_heading = "Limits")]
+    pub max_connections: NonZeroUsize,
+    /// Bytes of the ring buffer between kernel and program: a power of two (64K, 4M)
+    #[arg(long, value_name = "BYTES", value_parser = value::ring_bytes, help_heading = "Limits")]
+    pub ring_size: Option<u32>,
+    /// Use only this way into the kernel (see: enetstat capabilities)
+    #[arg(long, value_name = "NAME", help_heading = "Limits")]
+    pub tier: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct CapabilitiesFlags {
+    /// Ask for this tier alone; fails when it is refused
+    #[arg(long, value_name = "NAME")]
+    pub tier: Option<String>,
+}

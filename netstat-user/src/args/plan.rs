@@ -1,0 +1,240 @@
+//! What is to be done.
+
+use super::flags::{Command, Flags, ListFlags, TraceFlags};
+use crate::model::{Comm, Family, Protocol, States, TcpState};
+use crate::view::Filter;
+use netstat_common::config::Queues;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+pub use super::flags::TimeStyle;
+
+/// Words that cannot be obeyed together, or that mean nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    #[error(
+        "{0:?} is neither an option nor a command (trace, capabilities, schema); \
+         filters as plain words are not understood: see `enetstat trace --help` for filters"
+    )]
+    Operand(String),
+    #[error("--close and --queues {0} exclude each other: a finished connection has no queues")]
+    CloseAndQueues(&'static str),
+    #[error("--queue-interval only means something with --queues coalesced")]
+    IntervalWithoutQueues,
+    #[error("--time only means something without --json: JSON carries RFC 3339 times")]
+    TimeAndJson,
+    #[error("--comm {0:?} is empty or longer than the 15 bytes that the kernel keeps of a process name")]
+    Comm(String),
+    #[error("--tier {0} does not list sockets: netlink and procfs do")]
+    ListTier(String),
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    List(ListPlan),
+    Trace(Box<TracePlan>),
+    /// With the tier to force.
+    Capabilities(Option<String>),
+    Schema,
+}
+
+/// Which sockets of the selected protocols, as net-tools understands `-a` and `-l`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// Neither: sockets with a peer, and unix sockets that do not listen.
+    #[default]
+    Connected,
+    /// `-l`.
+    Listening,
+    /// `-a`, whatever else is given.
+    All,
+}
+
+/// Whether numbers are replaced by names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Naming {
+    pub hosts: bool,
+    pub ports: bool,
+    pub users: bool,
+}
+
+/// The sources a listing may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListTier {
+    /// sock_diag, and /proc where that is refused.
+    #[default]
+    Best,
+    Netlink,
+    Procfs,
+}
+
+/// A listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListPlan {
+    /// Tables of inet sockets, in the order in which they are shown.
+    pub tables: Vec<(Protocol, Family)>,
+    pub unix: bool,
+    pub which: Which,
+    pub programs: bool,
+    /// User and inode.
+    pub extend: bool,
+    pub timers: bool,
+    pub naming: Naming,
+    /// Repeat after this time.
+    pub interval: Option<Duration>,
+    pub json: bool,
+    pub verbose: bool,
+    pub all_netns: bool,
+    pub tier: ListTier,
+}
+
+/// Which network namespaces are traced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// The one the program runs in.
+    #[default]
+    Own,
+    /// A name, a PID or a path.
+    One(String),
+    All,
+}
+
+/// A trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracePlan {
+    pub time: TimeStyle,
+    /// One line for each finished connection instead of one for each change.
+    pub close: bool,
+    pub json: bool,
+    /// Column titles come first.
+    pub header: bool,
+    pub queues: Queues,
+    pub queue_interval: Duration,
+    pub filter: Filter,
+    pub scope: Scope,
+    pub tier: Option<String>,
+    /// A power of two, at least a page; `None`: the program's choice.
+    pub ring_bytes: Option<u32>,
+    /// How long closed connections stay in the table.
+    pub keep_closed: Duration,
+    pub max_connections: NonZeroUsize,
+    /// Stop after this time.
+    pub duration: Option<Duration>,
+}
+
+impl TryFrom<Flags> for Plan {
+    type Error = UsageError;
+
+    fn try_from(flags: Flags) -> Result<Self, UsageError> {
+        Ok(match flags.command {
+            None => Self::List(list(flags.list)?),
+            Some(Command::Trace(flags)) => Self::Trace(Box::new(trace(*flags)?)),
+            Some(Command::Capabilities(flags)) => Self::Capabilities(flags.tier),
+            Some(Command::Schema) => Self::Schema,
+        })
+    }
+}
+
+fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
+    let tier = match flags.tier.as_deref() {
+        None => ListTier::Best,
+        Some("netlink") => ListTier::Netlink,
+        Some("procfs") => ListTier::Procfs,
+        Some(other) => return Err(UsageError::ListTier(other.to_owned())),
+    };
+    let (tables, unix) = tables(&flags);
+    Ok(ListPlan {
+        tables,
+        unix,
+        which: match (flags.all, flags.listening) {
+            (true, _) => Which::All,
+            (false, true) => Which::Listening,
+            (false, false) => Which::Connected,
+        },
+        programs: flags.programs,
+        extend: flags.extend > 0,
+        timers: flags.timers,
+        naming: Naming {
+            hosts: !(flags.numeric || flags.numeric_hosts),
+            ports: !(flags.numeric || flags.numeric_ports),
+            users: !(flags.numeric || flags.numeric_users),
+        },
+        interval: flags.continuous,
+        json: flags.json,
+        verbose: flags.verbose,
+        all_netns: flags.all_netns,
+        tier,
+    })
+}
+
+/// The tables that the protocol and family flags select, as net-tools does: no flag selects all, a family alone all
+/// inet protocols of that family, a protocol alone both families.
+fn tables(flags: &ListFlags) -> (Vec<(Protocol, Family)>, bool) {
+    let protocol_given = flags.tcp || flags.udp || flags.udplite || flags.raw;
+    let family_given = flags.inet || flags.inet6;
+    let inet = protocol_given || family_given || !flags.unix;
+    let unix = flags.unix || !(protocol_given || family_given);
+    let mut tables = Vec::new();
+    for (protocol, given) in [
+        (Protocol::Tcp, flags.tcp),
+        (Protocol::Udp, flags.udp),
+        (Protocol::UdpLite, flags.udplite),
+        (Protocol::Raw, flags.raw),
+    ] {
+        for (family, family_wanted) in
+            [(Family::V4, flags.inet || !family_given), (Family::V6, flags.inet6 || !family_given)]
+        {
+            if inet && (given || !protocol_given) && family_wanted {
+                tables.push((protocol, family));
+            }
+        }
+    }
+    (tables, unix)
+}
+
+fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {
+    let queues = Queues::from(flags.queues);
+    match queues {
+        Queues::Off => {}
+        _ if !flags.close => {}
+        Queues::Coalesced => return Err(UsageError::CloseAndQueues("coalesced")),
+        Queues::Every => return Err(UsageError::CloseAndQueues("every")),
+    }
+    if flags.queue_interval.is_some() && queues != Queues::Coalesced {
+        return Err(UsageError::IntervalWithoutQueues);
+    }
+    if flags.json && flags.time.is_some() {
+        return Err(UsageError::TimeAndJson);
+    }
+    let comms = flags.comms.into_iter().map(|name| match name.len() {
+        1..=15 => Ok(Comm::from_bytes(name.as_bytes())),
+        _ => Err(UsageError::Comm(name)),
+    });
+    let states: Vec<TcpState> = flags.states;
+    Ok(TracePlan {
+        time: flags.time.unwrap_or_default(),
+        close: flags.close,
+        json: flags.json,
+        header: !flags.no_header,
+        queues,
+        queue_interval: Duration::from_millis(flags.queue_interval.unwrap_or(100).into()),
+        filter: Filter {
+            ports: flags.ports,
+            addrs: flags.addrs,
+            states: (!states.is_empty()).then(|| States::of(&states)),
+            pids: flags.pids,
+            comms: comms.collect::<Result<_, _>>()?,
+        },
+        scope: match (flags.netns, flags.all_netns) {
+            (Some(which), _) => Scope::One(which),
+            (None, true) => Scope::All,
+            (None, false) => Scope::Own,
+        },
+        tier: flags.tier,
+        ring_bytes: flags.ring_size,
+        keep_closed: flags.keep_closed,
+        max_connections: flags.max_connections,
+        duration: flags.duration,
+    })
+}

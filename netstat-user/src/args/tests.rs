@@ -1,0 +1,145 @@
+use super::plan::{ListTier, Naming, Scope, TimeStyle, Which};
+use super::*;
+use crate::model::{Comm, Family::*, Protocol::*, States, TcpState};
+use netstat_common::config::Queues;
+use std::time::Duration;
+
+fn plan(line: &str) -> Result<Plan, Stop> {
+    parse(["enetstat"].into_iter().chain(line.split_whitespace()).map(OsString::from))
+}
+
+fn list(line: &str) -> ListPlan {
+    match plan(line) {
+        Ok(Plan::List(list)) => list,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn trace(line: &str) -> TracePlan {
+    match plan(&format!("trace {line}")) {
+        Ok(Plan::Trace(trace)) => *trace,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn refused(line: &str) -> String {
+    match plan(line) {
+        Err(Stop::Usage(text)) => text,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn protocol_and_family_flags_select_as_net_tools_does() {
+    let every = [Tcp, Udp, UdpLite, Raw].map(|protocol| [(protocol, V4), (protocol, V6)]).concat();
+    assert_eq!((list("").tables, list("").unix), (every.clone(), true));
+    assert_eq!((list("-x").tables, list("-x").unix), (vec![], true));
+    assert_eq!((list("-t").tables, list("-t").unix), (vec![(Tcp, V4), (Tcp, V6)], false));
+    assert_eq!((list("-tx4").tables, list("-tx4").unix), (vec![(Tcp, V4)], true));
+    assert_eq!((list("-46").tables, list("-46").unix), (every, false));
+    let six: Vec<_> = [Tcp, Udp, UdpLite, Raw].map(|protocol| (protocol, V6)).into();
+    assert_eq!((list("-x6").tables, list("-x6").unix), (six, true));
+    assert_eq!(list("-uw --ip").tables, [(Udp, V4), (Raw, V4)]);
+}
+
+#[test]
+fn flags_bundle_and_long_options_may_be_shortened() {
+    let bundled = list("-tanpeo");
+    assert!(bundled.programs && bundled.extend && bundled.timers);
+    assert_eq!((bundled.which, bundled.naming), (Which::All, Naming::default()));
+    assert_eq!(list("--tcp --all --numeric --program --ext --timers"), bundled);
+    assert_eq!(list("-al").which, Which::All);
+    assert_eq!(list("--listen").which, Which::Listening);
+    assert_eq!(list("--numeric-p").naming, Naming { hosts: true, ports: false, users: true });
+    assert!(refused("--num").contains("--num"));
+}
+
+#[test]
+fn continuous_takes_its_seconds_only_in_the_long_form() {
+    assert_eq!(list("-tanc").interval, Some(Duration::from_secs(1)));
+    assert_eq!(list("-ctan").interval, Some(Duration::from_secs(1)));
+    assert_eq!(list("-ctan"), list("-tanc"));
+    assert_eq!(list("-c -tan"), list("-tanc"));
+    assert_eq!(list("--continuous=0.5").interval, Some(Duration::from_millis(500)));
+    assert!(refused("--continuous=0").contains("more than 0"));
+    assert!(refused("-c 5").contains("\"5\" is neither an option nor a command"));
+}
+
+#[test]
+fn listings_come_from_netlink_or_proc() {
+    assert_eq!(list("").tier, ListTier::Best);
+    assert_eq!(list("--tier procfs").tier, ListTier::Procfs);
+    assert!(refused("--tier kprobe").contains("does not list sockets"));
+}
+
+#[test]
+fn trace_has_quiet_defaults() {
+    let quiet = trace("");
+    assert_eq!((quiet.time, quiet.queues, quiet.scope.clone()), (TimeStyle::Wall, Queues::Off, Scope::Own));
+    assert_eq!((quiet.keep_closed, quiet.max_connections.get()), (Duration::from_secs(5), 1_000_000));
+    assert!(
+        quiet.filter.is_empty() && quiet.header && quiet.ring_bytes.is_none() && quiet.duration.is_none()
+    );
+    assert_eq!(trace("-n"), quiet);
+}
+
+#[test]
+fn filters_gather() {
+    let filter =
+        trace("--port 80 --port 443,8080 --addr 10.0.0.0/8 --state syn-sent --state LISTEN --pid 7 --comm a")
+            .filter;
+    assert_eq!(filter.ports, [80, 443, 8080]);
+    assert_eq!(filter.addrs, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(filter.states, Some(States::of(&[TcpState::SynSent, TcpState::Listen])));
+    assert_eq!((filter.pids.len(), filter.comms), (1, vec![Comm::from_bytes(b"a")]));
+    assert_eq!(trace("--netns blue").scope, Scope::One("blue".to_owned()));
+    assert_eq!(trace("--all-netns").scope, Scope::All);
+    assert_eq!(trace("--ring-size 4K").ring_bytes, Some(4096));
+}
+
+#[test]
+fn contradictions_and_bad_values_are_named() {
+    for (line, wanted) in [
+        ("trace --all-netns --netns x", "--netns"),
+        ("trace --close --queues every", "--close and --queues every exclude each other"),
+        ("trace --queue-interval 5", "--queue-interval only means something with"),
+        ("trace --json --time mono", "--time only means something without --json"),
+        ("trace --comm 0123456789abcdef", "longer than the 15 bytes"),
+        ("trace --port 65536", "65536"),
+        ("trace --pid 0", "--pid"),
+        ("trace --addr 10.0.0.0/99", "0 to 32"),
+        ("trace --addr example.com", "names are not looked up"),
+        ("trace --state half-open", "the states are ESTABLISHED"),
+        ("trace --ring-size 5000", "power of two"),
+        ("trace --max-connections 0", "--max-connections"),
+        ("trace --time never", "never"),
+        ("-t trace", "trace"),
+        ("-tn foo", "\"foo\" is neither an option nor a command"),
+        ("-r", "-r"),
+        ("--route", "--route"),
+        ("-tZ", "-Z"),
+        ("schema --json", "--json"),
+    ] {
+        let text = refused(line);
+        assert!(text.starts_with("enetstat: ") && text.contains(wanted), "{line}: {text}");
+        assert!(!text.contains("as a value"), "{line}: {text}");
+    }
+    assert_eq!(trace("--close --queues off").queues, Queues::Off);
+}
+
+#[test]
+fn help_and_version_are_shown() {
+    for line in ["--help", "-h", "trace --help", "--version", "-V", "capabilities --help"] {
+        assert!(matches!(plan(line), Err(Stop::Show(_))), "{line}");
+    }
+    let Err(Stop::Show(text)) = plan("--version") else { panic!() };
+    assert!(text.starts_with(concat!("enetstat ", env!("CARGO_PKG_VERSION"), " (abi 1, object ")), "{text}");
+}
+
+#[test]
+fn the_definitions_agree_with_each_other() {
+    let mut command = <flags::Flags as clap::CommandFactory>::command();
+    command.build();
+    assert_eq!(command.get_subcommands().map(clap::Command::get_name).collect::<Vec<_>>(), COMMANDS);
+    command.debug_assert();
+}

@@ -1,0 +1,251 @@
+//! The text of a trace: one line for each thing that happened, written without `format!` into a caller's buffer.
+
+use super::text::{self, endpoint, left, number, right};
+use crate::args::plan::TimeStyle;
+use crate::model::fact::Direction;
+use crate::model::{Clock, Conn, Ended, Family, How, Learnt, Mono, QueueChange, Repair, Told, Transition};
+use jiff::{Timestamp, tz::TimeZone};
+
+/// What lines look like.
+#[derive(Clone, Debug)]
+pub struct LogStyle {
+    pub time: TimeStyle,
+    /// Of wall-clock times.
+    pub zone: TimeZone,
+    /// Connections that ended instead of every transition.
+    pub close: bool,
+    /// A column with the inode of the network namespace.
+    pub netns: bool,
+}
+
+impl Default for LogStyle {
+    fn default() -> Self {
+        Self { time: TimeStyle::Wall, zone: TimeZone::UTC, close: false, netns: false }
+    }
+}
+
+/// Widths of columns; wider cells push what follows.
+const ENDPOINT: usize = 23;
+const STATE: usize = 11;
+const SPENT: usize = 7;
+const BYTES: usize = 10;
+const NETNS: usize = 10;
+
+/// Writes lines.
+pub struct Log {
+    style: LogStyle,
+    clock: Clock,
+    /// The second since the epoch whose time of day `day` holds.
+    second: i64,
+    /// `HH:MM:SS`.
+    day: [u8; 8],
+}
+
+impl Log {
+    pub fn new(style: LogStyle, clock: Clock) -> Self {
+        Self { style, clock, second: i64::MIN, day: *b"00:00:00" }
+    }
+
+    /// Replaces the clock; see [`Clock`].
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    /// Appends the line of column titles.
+    pub fn header(&self, out: &mut Vec<u8>) {
+        match self.style.time {
+            TimeStyle::Wall | TimeStyle::Mono => out.extend_from_slice(b"TIME             "),
+            TimeStyle::None => {}
+        }
+        if self.style.netns {
+            cell(out, NETNS, |out| out.extend_from_slice(b"NETNS"));
+        }
+        out.extend_from_slice(b"PROTO ");
+        cell(out, ENDPOINT, |out| out.extend_from_slice(b"LOCAL"));
+        cell(out, ENDPOINT, |out| out.extend_from_slice(b"FOREIGN"));
+        if self.style.close {
+            cell(out, STATE, |out| out.extend_from_slice(b"STATE"));
+            out.extend_from_slice(b"   LIVED       SENT   RECEIVED  PID/PROGRAM\n");
+        } else {
+            cell(out, STATE, |out| out.extend_from_slice(b"OLD"));
+            out.extend_from_slice(b"-> ");
+            cell(out, STATE, |out| out.extend_from_slice(b"NEW"));
+            out.extend_from_slice(b"  SPENT  PID/PROGRAM\n");
+        }
+    }
+
+    /// Appends a line, or nothing when it is not of the wanted kind.
+    pub fn told(&mut self, out: &mut Vec<u8>, told: &Told) {
+        match told {
+            Told::Transition(transition) if !self.style.close => self.transition(out, transition),
+            Told::Ended(ended) if self.style.close => self.ended(out, ended),
+            Told::Transition(_) | Told::Ended(_) => {}
+            Told::Queue { change, conn } => self.queue(out, change, conn),
+            Told::Repaired(repair) => self.repaired(out, repair),
+        }
+    }
+
+    fn transition(&mut self, out: &mut Vec<u8>, transition: &Transition) {
+        let Transition { at, from, to, spent, learnt, err, actor: _, conn, totals: _ } = transition;
+        let deduced = *learnt != Learnt::Event;
+        self.time(out, *at, deduced);
+        self.who(out, conn);
+        cell(out, STATE, |out| out.extend_from_slice(from.name().as_bytes()));
+        out.extend_from_slice(b"-> ");
+        cell(out, STATE, |out| out.extend_from_slice(to.name().as_bytes()));
+        let start = out.len();
+        match spent {
+            Some(spent) => {
+                if deduced {
+                    out.push(b'~');
+                }
+                text::span(out, nanoseconds(*spent));
+            }
+            None => out.push(b'-'),
+        }
+        right(out, start, SPENT);
+        tail(out, conn, *err);
+    }
+
+    fn ended(&mut self, out: &mut Vec<u8>, ended: &Ended) {
+        let Ended { at, conn, from: _, err, totals } = ended;
+        self.time(out, *at, false);
+        self.who(out, conn);
+        cell(out, STATE, |out| out.extend_from_slice(conn.state.name().as_bytes()));
+        let start = out.len();
+        match conn.opened {
+            Some(opened) => text::span(out, nanoseconds(at.since(opened))),
+            None => out.push(b'-'),
+        }
+        right(out, start, SPENT + 1);
+        for bytes in [totals.map(|totals| totals.sent), totals.map(|totals| totals.received)] {
+            out.push(b' ');
+            let start = out.len();
+            match bytes {
+                Some(bytes) => number(out, bytes),
+                None => out.push(b'-'),
+            }
+            right(out, start, BYTES);
+        }
+        tail(out, conn, *err);
+    }
+
+    fn queue(&mut self, out: &mut Vec<u8>, change: &QueueChange, conn: &Conn) {
+        self.time(out, change.at, false);
+        self.who(out, conn);
+        cell(out, STATE, |out| out.extend_from_slice(change.state.name().as_bytes()));
+        let what: &[u8] = match change.direction {
+            Direction::Final => b"queue final  ",
+            Direction::Send => b"queue send   ",
+            Direction::Receive => b"queue receive",
+        };
+        out.extend_from_slice(what);
+        for (name, bytes) in [
+            (b" recv-q=".as_slice(), change.rqueue),
+            (b" send-q=", change.wqueue),
+            (b" sent=", change.sent),
+            (b" received=", change.received),
+        ] {
+            out.extend_from_slice(name);
+            number(out, bytes.into());
+        }
+        tail(out, conn, 0);
+    }
+
+    fn repaired(&mut self, out: &mut Vec<u8>, repair: &Repair) {
+        self.time(out, repair.at, false);
+        out.extend_from_slice(b"-- lost ");
+        number(out, repair.lost);
+        out.extend_from_slice(if repair.lost == 1 { b" event; " } else { b" events; " });
+        number(out, repair.corrected);
+        out.extend_from_slice(if repair.corrected == 1 { b" row" } else { b" rows" });
+        out.extend_from_slice(b" corrected after ");
+        text::span(out, nanoseconds(repair.at.since(repair.since)));
+        out.push(b'\n');
+    }
+
+    /// The time and a blank or, for one that was not seen, a `~`.
+    fn time(&mut self, out: &mut Vec<u8>, at: Mono, deduced: bool) {
+        match self.style.time {
+            TimeStyle::Wall => {
+                let wall = self.clock.wall(at);
+                let second = i64::try_from(wall.div_euclid(1_000_000_000)).unwrap_or(0);
+                if second != self.second {
+                    self.second = second;
+                    self.day = time_of_day(&self.style.zone, second);
+                }
+                out.extend_from_slice(&self.day);
+                out.push(b'.');
+                text::zeros(out, wall.rem_euclid(1_000_000_000) as u64 / 1_000, 6);
+            }
+            TimeStyle::Mono => {
+                let start = out.len();
+                number(out, at.0 / 1_000_000_000);
+                out.push(b'.');
+                text::zeros(out, at.0 % 1_000_000_000 / 1_000, 6);
+                right(out, start, 15);
+            }
+            TimeStyle::None => return,
+        }
+        out.extend_from_slice(if deduced { b"~ " } else { b"  " });
+    }
+
+    fn who(&self, out: &mut Vec<u8>, conn: &Conn) {
+        if self.style.netns {
+            cell(out, NETNS, |out| match conn.identity.netns {
+                0 => out.push(b'-'),
+                inum => number(out, inum.into()),
+            });
+        }
+        let tuple = &conn.identity.tuple;
+        let protocol: &[u8] = match tuple.family {
+            Family::V4 => b"tcp   ",
+            Family::V6 => b"tcp6  ",
+        };
+        out.extend_from_slice(protocol);
+        cell(out, ENDPOINT, |out| endpoint(out, tuple.local()));
+        cell(out, ENDPOINT, |out| endpoint(out, tuple.foreign()));
+    }
+}
+
+/// A cell and the blank after it.
+fn cell(out: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    write(out);
+    left(out, start, width);
+    out.push(b' ');
+}
+
+/// Owner, in parentheses when it is only the listener's, and error; the end of the line.
+fn tail(out: &mut Vec<u8>, conn: &Conn, err: u16) {
+    out.extend_from_slice(b"  ");
+    match &conn.owner {
+        Some(owner) if owner.how == How::Inherited => {
+            out.push(b'(');
+            text::process(out, owner.pid, owner.comm.bytes());
+            out.push(b')');
+        }
+        Some(owner) => text::process(out, owner.pid, owner.comm.bytes()),
+        None => out.push(b'-'),
+    }
+    if err != 0 {
+        out.push(b' ');
+        super::errno::name(out, err);
+    }
+    out.push(b'\n');
+}
+
+fn nanoseconds(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn time_of_day(zone: &TimeZone, second: i64) -> [u8; 8] {
+    let offset = Timestamp::from_second(second).map_or(0, |time| zone.to_offset(time).seconds());
+    let within = second.saturating_add(offset.into()).rem_euclid(86_400);
+    let mut text = *b"00:00:00";
+    for (at, part) in [(0, within / 3_600), (3, within / 60 % 60), (6, within % 60)] {
+        text[at] += (part / 10) as u8;
+        text[at + 1] += (part % 10) as u8;
+    }
+    text
+}

@@ -1,0 +1,340 @@
+//! The layouts of net-tools' netstat, without its truncation: columns grow to the widest cell that was measured, and a
+//! wider one that was not grows its own row. What fits is byte for byte as net-tools 2.10 prints it, but for the
+//! Send-Q of a listener, which is the backlog limit, and for control characters, which are escaped.
+
+use super::text::{self, escaped, left, number, number_right};
+use crate::args::plan::{ListPlan, Which};
+use crate::model::{
+    Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKind, UnixKind, UnixRow, UnixState,
+};
+use crate::names::Names;
+use std::net::IpAddr;
+
+/// Which optional columns there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    pub netns: bool,
+    /// User and inode.
+    pub extend: bool,
+    pub programs: bool,
+    pub timers: bool,
+}
+
+impl Columns {
+    pub fn of(plan: &ListPlan) -> Self {
+        Self { netns: plan.all_netns, extend: plan.extend, programs: plan.programs, timers: plan.timers }
+    }
+}
+
+/// Cells of a row that the socket itself does not tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extra<'a> {
+    /// `PID/name` as bytes of another process; `None`: nobody was found to hold the socket.
+    pub program: Option<&'a [u8]>,
+    /// Name of the network namespace.
+    pub netns: &'a [u8],
+}
+
+/// The widths of columns, and how to write into them.
+#[derive(Debug)]
+pub struct Layout {
+    columns: Columns,
+    local: usize,
+    foreign: usize,
+    user: usize,
+    program: usize,
+    netns: usize,
+    scratch: Vec<u8>,
+}
+
+impl Layout {
+    /// net-tools' widths.
+    pub fn new(columns: Columns) -> Self {
+        Self { columns, local: 23, foreign: 23, user: 10, program: 20, netns: 5, scratch: Vec::new() }
+    }
+
+    /// Makes every column wide enough for this row.
+    pub fn measure(&mut self, row: &SockRow, extra: Extra<'_>, names: &mut Names) {
+        let scratch = &mut self.scratch;
+        let mut width = |write: &mut dyn FnMut(&mut Vec<u8>)| {
+            scratch.clear();
+            write(scratch);
+            text::columns(scratch)
+        };
+        self.local = self.local.max(width(&mut |out| end(out, row, row.local, names)));
+        self.foreign = self.foreign.max(width(&mut |out| end(out, row, row.foreign, names)));
+        if self.columns.extend {
+            self.user = self.user.max(width(&mut |out| user(out, row.uid, names)));
+        }
+        if self.columns.programs {
+            self.program = self.program.max(width(&mut |out| program(out, extra.program)));
+        }
+        self.measure_netns(extra.netns);
+    }
+
+    /// Makes the column of namespaces wide enough for this one.
+    pub fn measure_netns(&mut self, name: &[u8]) {
+        self.scratch.clear();
+        escaped(&mut self.scratch, name);
+        self.netns = self.netns.max(text::columns(&self.scratch));
+    }
+
+    /// Appends title and header of the inet sockets.
+    pub fn inet_head(&self, out: &mut Vec<u8>, which: Which) {
+        out.extend_from_slice(b"Active Internet connections ");
+        out.extend_from_slice(scope(which));
+        out.push(b'\n');
+        self.netns_head(out);
+        out.extend_from_slice(b"Proto Recv-Q Send-Q ");
+        cell(out, self.local, |out| out.extend_from_slice(b"Local Address"));
+        out.push(b' ');
+        cell(out, self.foreign, |out| out.extend_from_slice(b"Foreign Address"));
+        out.extend_from_slice(b" State      ");
+        if self.columns.extend {
+            out.push(b' ');
+            cell(out, self.user, |out| out.extend_from_slice(b"User"));
+            out.extend_from_slice(b" Inode     ");
+        }
+        self.program_head(out);
+        if self.columns.timers {
+            out.extend_from_slice(b" Timer");
+        }
+        out.push(b'\n');
+    }
+
+    /// Appends an inet socket.
+    pub fn inet(&self, out: &mut Vec<u8>, row: &SockRow, extra: Extra<'_>, names: &mut Names) {
+        self.netns_cell(out, extra.netns);
+        cell(out, 5, |out| out.extend_from_slice(protocol(row.protocol, row.family)));
+        out.push(b' ');
+        number_right(out, row.rqueue.into(), 6);
+        out.push(b' ');
+        number_right(out, row.wqueue.into(), 6);
+        out.push(b' ');
+        cell(out, self.local, |out| end(out, row, row.local, names));
+        out.push(b' ');
+        cell(out, self.foreign, |out| end(out, row, row.foreign, names));
+        out.push(b' ');
+        cell(out, 11, |out| state(out, row.protocol, row.state));
+        if self.columns.extend {
+            out.push(b' ');
+            cell(out, self.user, |out| user(out, row.uid, names));
+            out.push(b' ');
+            cell(out, 10, |out| number(out, row.inode.into()));
+        }
+        self.program_cell(out, extra.program);
+        if self.columns.timers {
+            out.push(b' ');
+            timer(out, row.protocol, row.timer);
+        }
+        out.push(b'\n');
+    }
+
+    /// Appends title and header of the unix sockets.
+    pub fn unix_head(&self, out: &mut Vec<u8>, which: Which) {
+        out.extend_from_slice(b"Active UNIX domain sockets ");
+        out.extend_from_slice(scope(which));
+        out.push(b'\n');
+        self.netns_head(out);
+        out.extend_from_slice(b"Proto RefCnt Flags       Type       State         I-Node  ");
+        self.program_head(out);
+        out.extend_from_slice(b" Path\n");
+    }
+
+    /// Appends a unix socket.
+    pub fn unix(&self, out: &mut Vec<u8>, row: &UnixRow, extra: Extra<'_>) {
+        self.netns_cell(out, extra.netns);
+        out.extend_from_slice(b"unix  ");
+        cell(out, 6, |out| number(out, row.refcount.into()));
+        out.push(b' ');
+        cell(out, 11, |out| unix_flags(out, row));
+        out.push(b' ');
+        cell(out, 10, |out| out.extend_from_slice(unix_kind(row.kind)));
+        out.push(b' ');
+        cell(out, 13, |out| out.extend_from_slice(unix_state(row)));
+        out.push(b' ');
+        cell(out, 8, |out| number(out, row.inode));
+        self.program_cell(out, extra.program);
+        out.push(b' ');
+        escaped(out, &row.path);
+        out.push(b'\n');
+    }
+
+    fn netns_head(&self, out: &mut Vec<u8>) {
+        if self.columns.netns {
+            cell(out, self.netns, |out| out.extend_from_slice(b"Netns"));
+            out.push(b' ');
+        }
+    }
+
+    fn netns_cell(&self, out: &mut Vec<u8>, name: &[u8]) {
+        if self.columns.netns {
+            cell(out, self.netns, |out| if name.is_empty() { out.push(b'-') } else { escaped(out, name) });
+            out.push(b' ');
+        }
+    }
+
+    fn program_head(&self, out: &mut Vec<u8>) {
+        if self.columns.programs {
+            out.push(b' ');
+            cell(out, self.program, |out| out.extend_from_slice(b"PID/Program name"));
+        }
+    }
+
+    fn program_cell(&self, out: &mut Vec<u8>, holder: Option<&[u8]>) {
+        if self.columns.programs {
+            out.push(b' ');
+            cell(out, self.program, |out| program(out, holder));
+        }
+    }
+}
+
+fn cell(out: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    write(out);
+    left(out, start, width);
+}
+
+fn scope(which: Which) -> &'static [u8] {
+    match which {
+        Which::All => b"(servers and established)",
+        Which::Listening => b"(only servers)",
+        Which::Connected => b"(w/o servers)",
+    }
+}
+
+fn protocol(protocol: Protocol, family: Family) -> &'static [u8] {
+    match (protocol, family) {
+        (Protocol::Tcp, Family::V4) => b"tcp",
+        (Protocol::Tcp, Family::V6) => b"tcp6",
+        (Protocol::Udp, Family::V4) => b"udp",
+        (Protocol::Udp, Family::V6) => b"udp6",
+        (Protocol::UdpLite, Family::V4) => b"udpl",
+        (Protocol::UdpLite, Family::V6) => b"udpl6",
+        (Protocol::Raw, Family::V4) => b"raw",
+        (Protocol::Raw, Family::V6) => b"raw6",
+    }
+}
+
+/// `host:port`. An IPv4-mapped address appears as the IPv4 address it stands for, and the unspecified IPv6 address in
+/// brackets where names are wanted, both as net-tools does.
+fn end(out: &mut Vec<u8>, row: &SockRow, end: Endpoint, names: &mut Names) {
+    let by_name = names.wants_hosts();
+    match names.host(end.addr) {
+        Some(name) => escaped(out, name),
+        None if by_name && end.addr == IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) => {
+            out.extend_from_slice(b"[::]");
+        }
+        None => text::address(out, end.addr.to_canonical()),
+    }
+    out.push(b':');
+    if end.port == 0 {
+        return out.push(b'*');
+    }
+    match names.port(row.protocol, end.port) {
+        Some(name) => escaped(out, name),
+        None => number(out, end.port.into()),
+    }
+}
+
+fn user(out: &mut Vec<u8>, uid: u32, names: &mut Names) {
+    match names.user(uid) {
+        Some(name) => escaped(out, name),
+        None => number(out, uid.into()),
+    }
+}
+
+fn program(out: &mut Vec<u8>, program: Option<&[u8]>) {
+    match program {
+        Some(program) => escaped(out, program),
+        None => out.push(b'-'),
+    }
+}
+
+fn state(out: &mut Vec<u8>, protocol: Protocol, state: TcpState) {
+    match (protocol, state) {
+        (Protocol::Tcp, state) => out.extend_from_slice(state.name().as_bytes()),
+        (Protocol::Raw, state) => number(out, state as u64),
+        (Protocol::Udp | Protocol::UdpLite, TcpState::Established) => out.extend_from_slice(b"ESTABLISHED"),
+        (Protocol::Udp | Protocol::UdpLite, TcpState::Close) => {}
+        (Protocol::Udp | Protocol::UdpLite, _) => out.extend_from_slice(b"UNKNOWN"),
+    }
+}
+
+/// `kind (seconds/retransmissions/probes)`.
+fn timer(out: &mut Vec<u8>, protocol: Protocol, timer: Timer) {
+    let code = match timer.kind {
+        TimerKind::Off => 0,
+        TimerKind::On => 1,
+        TimerKind::Keepalive => 2,
+        TimerKind::TimeWait => 3,
+        TimerKind::Probe => 4,
+        TimerKind::Other(code) => code,
+    };
+    match (protocol, code) {
+        (_, 0) => out.extend_from_slice(b"off"),
+        (Protocol::Tcp, 1) => out.extend_from_slice(b"on"),
+        (Protocol::Tcp, 2) => out.extend_from_slice(b"keepalive"),
+        (Protocol::Tcp, 3) => out.extend_from_slice(b"timewait"),
+        (Protocol::Tcp, 4) => out.extend_from_slice(b"probe"),
+        (Protocol::Tcp, _) | (_, 3..) => {
+            out.extend_from_slice(b"unkn-");
+            number(out, code.into());
+        }
+        _ => {
+            out.extend_from_slice(b"on");
+            number(out, code.into());
+        }
+    }
+    let hundredths = if code == 0 { 0 } else { u64::from(timer.expires_ms / 10) };
+    out.extend_from_slice(b" (");
+    number(out, hundredths / 100);
+    out.push(b'.');
+    text::zeros(out, hundredths % 100, 2);
+    out.push(b'/');
+    number(out, timer.retransmits.into());
+    out.push(b'/');
+    number(out, timer.probes.into());
+    out.push(b')');
+}
+
+/// `__SO_WAITDATA` and `__SO_NOSPACE` (include/linux/net.h).
+const WAITDATA: u32 = 1 << 17;
+const NOSPACE: u32 = 1 << 18;
+
+fn unix_flags(out: &mut Vec<u8>, row: &UnixRow) {
+    out.extend_from_slice(b"[ ");
+    for (set, name) in [
+        (row.listening, b"ACC ".as_slice()),
+        (row.flags & WAITDATA != 0, b"W "),
+        (row.flags & NOSPACE != 0, b"N "),
+    ] {
+        if set {
+            out.extend_from_slice(name);
+        }
+    }
+    out.push(b']');
+}
+
+fn unix_kind(kind: UnixKind) -> &'static [u8] {
+    match kind {
+        UnixKind::Stream => b"STREAM",
+        UnixKind::Dgram => b"DGRAM",
+        UnixKind::Raw => b"RAW",
+        UnixKind::Rdm => b"RDM",
+        UnixKind::Seqpacket => b"SEQPACKET",
+        UnixKind::Other(_) => b"UNKNOWN",
+    }
+}
+
+fn unix_state(row: &UnixRow) -> &'static [u8] {
+    match row.state {
+        UnixState::Free => b"FREE",
+        UnixState::Unconnected if row.listening => b"LISTENING",
+        UnixState::Unconnected => b"",
+        UnixState::Connecting => b"CONNECTING",
+        UnixState::Connected => b"CONNECTED",
+        UnixState::Disconnecting => b"DISCONNECTING",
+        UnixState::Other(_) => b"UNKNOWN",
+    }
+}

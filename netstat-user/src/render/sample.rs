@@ -1,0 +1,87 @@
+//! Rows for the tests of this crate.
+
+use crate::model::*;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+
+/// 2026-01-02T03:04:05Z, at monotonic zero.
+pub fn clock() -> Clock {
+    Clock::fixed(1_767_323_045_000_000_000)
+}
+
+pub fn pid(number: u32) -> Pid {
+    NonZeroU32::new(number).unwrap()
+}
+
+pub fn end(addr: &str, port: u16) -> Endpoint {
+    Endpoint { addr: addr.parse().unwrap(), port }
+}
+
+pub fn conn() -> Conn {
+    let tuple = Tuple::new(end("192.0.2.1", 40022), end("198.51.100.7", 80), Family::V4, 0);
+    Conn {
+        id: SockId { cookie: NonZeroU64::new(1 << 60), pointer: None },
+        identity: Identity { tuple, netns: 4_026_531_840, uid: Some(1000), cgroup: NonZeroU64::new(77) },
+        state: TcpState::Established,
+        since: Some(Mono(1_123_456_789)),
+        opened: Some(Mono(1_123_144_789)),
+        owner: Some(Owner { pid: pid(4711), comm: Comm::from_bytes(b"curl"), how: How::Opened }),
+        inode: 0,
+        rqueue: None,
+        wqueue: None,
+        stale: false,
+        preexisting: false,
+        active: Some(true),
+    }
+}
+
+pub fn transition() -> Transition {
+    Transition {
+        at: Mono(1_123_456_789),
+        from: TcpState::SynSent,
+        to: TcpState::Established,
+        spent: Some(Duration::from_micros(312)),
+        learnt: Learnt::Event,
+        err: 0,
+        actor: None,
+        conn: conn(),
+        totals: None,
+    }
+}
+
+pub fn totals() -> Totals {
+    Totals {
+        sent: 77,
+        received: 14_480,
+        segs_out: 9,
+        segs_in: 12,
+        retrans: 1,
+        srtt_us: 250,
+        rqueue: 0,
+        wqueue: 0,
+    }
+}
+
+pub fn ended() -> Ended {
+    let conn = Conn { state: TcpState::TimeWait, ..conn() };
+    Ended { at: Mono(2_000_000_000), conn, from: TcpState::FinWait2, err: 0, totals: Some(totals()) }
+}
+
+pub fn queue() -> Told {
+    let change = QueueChange {
+        at: Mono(1_500_000_000),
+        id: conn().id,
+        state: TcpState::Established,
+        direction: fact::Direction::Send,
+        rqueue: 0,
+        wqueue: 1448,
+        sent: 1448,
+        received: 0,
+        actor: Some(pid(4711)),
+    };
+    Told::Queue { change, conn: Conn { rqueue: Some(0), wqueue: Some(1448), ..conn() } }
+}
+
+pub fn repair() -> Repair {
+    Repair { since: Mono(1_000_000_000), at: Mono(1_045_100_000), lost: 12, corrected: 3 }
+}
