@@ -1,1 +1,75 @@
-fn main() {}
+//! Builds the kernel half with the toolchain in use and leaves it at `$OUT_DIR/netstat-ebpf`.
+//!
+//! The object needs `core` for the BPF target, which only an unstable option of cargo builds: the nested cargo, and only
+//! that one, is told to accept unstable options. The tools it needs are installed by `cargo xtask build`; without them
+//! this script ends with one error that says so.
+
+#[path = "../xtask/src/linker.rs"]
+mod linker;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use aya_build::{Package, Toolchain};
+
+/// Used when cargo was not started through rustup's proxy, which would have named the toolchain.
+const FALLBACK_TOOLCHAIN: &str = "stable";
+
+fn main() {
+    if let Err(error) = build() {
+        // Cargo ends the build for it, and shows this line alone.
+        println!("cargo::error={}", format!("{error:#}").replace('\n', " "));
+    }
+}
+
+fn build() -> anyhow::Result<()> {
+    for path in ["build.rs", "../netstat-common", "../Cargo.toml", "../Cargo.lock", "../xtask/src/linker.rs"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    for name in ["RUSTUP_TOOLCHAIN", linker::LINKER_VARIABLE] {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
+
+    let rustc = env::var_os("RUSTC").context("cargo names no compiler in RUSTC")?;
+    let rustc = linker::Rustc::ask(&rustc).map_err(|reason| anyhow!("cannot ask the compiler for its version: {reason}"))?;
+    let linker = linker::find(&rustc);
+    let linker = match (linker, rustc.has_library_source()) {
+        (Some(linker), true) => linker,
+        (None, _) => bail!("no bpf-linker for this compiler: run `cargo xtask build` once, it installs what is missing"),
+        (_, false) => {
+            bail!("the toolchain lacks the component rust-src: run `cargo xtask build` once, it installs what is missing")
+        }
+    };
+    println!("cargo::rerun-if-changed={}", linker.display());
+
+    let toolchain = env::var("RUSTUP_TOOLCHAIN").unwrap_or_else(|_| FALLBACK_TOOLCHAIN.to_owned());
+    for (name, value) in [
+        ("RUSTC_BOOTSTRAP", "1".as_ref()),
+        // Every line of the nested cargo arrives as a warning: keep to those that matter.
+        ("CARGO_TERM_QUIET", "true".as_ref()),
+        (linker::LINKER_VARIABLE, linker.as_os_str()),
+    ] {
+        // SAFETY: this process has one thread; the nested cargo is started after this loop.
+        unsafe { env::set_var(name, value) };
+    }
+    let root_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netstat-ebpf");
+    let package = Package {
+        name: "netstat-ebpf",
+        root_dir: root_dir.to_str().context("the path of this checkout is not UTF-8")?,
+        no_default_features: false,
+        features: &[],
+    };
+    aya_build::build_ebpf([package], Toolchain::Custom(&toolchain)).context("building netstat-ebpf")?;
+
+    let object = PathBuf::from(env::var_os("OUT_DIR").context("OUT_DIR is not set")?).join("netstat-ebpf");
+    let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
+    println!("cargo::rustc-env=ENETSTAT_OBJECT_BUILD={}", &format!("{:016x}", fnv1a(&bytes))[..12]);
+    Ok(())
+}
+
+/// FNV-1a, 64 bits: names a build of the object, protects nothing.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}

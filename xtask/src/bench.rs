@@ -1,0 +1,44 @@
+//! `cargo xtask bench` and `cargo xtask fuzz`.
+
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+
+use anyhow::bail;
+
+use crate::shell::{self, Workspace, say};
+use crate::{run, setup};
+
+/// Builds the program and the benchmarks with optimisation, then becomes the benchmark, as root.
+pub fn bench(args: &[OsString]) -> anyhow::Result<()> {
+    let workspace = Workspace::enter()?;
+    setup::for_build()?;
+    shell::run(shell::cargo().args(["build", "--release", "--bins", "-p", "netstat-user", "-p", "netstat-tests"]))?;
+    let release = workspace.target.join("release");
+    run::become_root(&release.join("bench"), &[("ENETSTAT_BIN", release.join("enetstat").into())], args)
+}
+
+/// Hands over to cargo-fuzz, which needs a nightly compiler.
+pub fn fuzz(args: &[OsString]) -> anyhow::Result<()> {
+    let workspace = Workspace::enter()?;
+    let works = |command: &mut Command| {
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        quiet.status().is_ok_and(|status| status.success())
+    };
+    if !works(Command::new("rustup").args(["run", "nightly", "rustc", "-V"])) {
+        bail!("fuzzing needs a nightly compiler; install it with: rustup toolchain install nightly --profile minimal");
+    }
+    if shell::which("cargo-fuzz").is_none() {
+        bail!("fuzzing needs cargo-fuzz; install it with: cargo install cargo-fuzz");
+    }
+    let mut command = Command::new("rustup");
+    command.args(["run", "nightly", "cargo", "fuzz"]);
+    shell::scrub(&mut command);
+    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").current_dir(workspace.root.join("tests"));
+    if args.is_empty() {
+        say("these targets exist; `cargo xtask fuzz NAME` runs one");
+        command.arg("list");
+    } else {
+        command.arg("run").args(args);
+    }
+    shell::run(&mut command)
+}
