@@ -25,7 +25,8 @@ fn main() {
 }
 
 fn build() -> anyhow::Result<()> {
-    for path in ["build.rs", "../netstat-common", "../Cargo.toml", "../Cargo.lock", "../xtask/src/linker.rs"] {
+    for path in ["build.rs", "../netstat-common", "../Cargo.toml", "../Cargo.lock", "../xtask/src/linker.rs"]
+    {
         println!("cargo::rerun-if-changed={path}");
     }
     for name in ["RUSTUP_TOOLCHAIN", linker::LINKER_VARIABLE] {
@@ -33,13 +34,18 @@ fn build() -> anyhow::Result<()> {
     }
 
     let rustc = env::var_os("RUSTC").context("cargo names no compiler in RUSTC")?;
-    let rustc = linker::Rustc::ask(&rustc).map_err(|reason| anyhow!("cannot ask the compiler for its version: {reason}"))?;
+    let rustc = linker::Rustc::ask(&rustc)
+        .map_err(|reason| anyhow!("cannot ask the compiler for its version: {reason}"))?;
     let linker = linker::find(&rustc);
     let linker = match (linker, rustc.has_library_source()) {
         (Some(linker), true) => linker,
-        (None, _) => bail!("no bpf-linker for this compiler: run `cargo xtask build` once, it installs what is missing"),
+        (None, _) => bail!(
+            "no bpf-linker for this compiler: run `cargo xtask build` once, it installs what is missing"
+        ),
         (_, false) => {
-            bail!("the toolchain lacks the component rust-src: run `cargo xtask build` once, it installs what is missing")
+            bail!(
+                "the toolchain lacks the component rust-src: run `cargo xtask build` once, it installs what is missing"
+            )
         }
     };
     println!("cargo::rerun-if-changed={}", linker.display());
@@ -71,5 +77,7 @@ fn build() -> anyhow::Result<()> {
 
 /// FNV-1a, 64 bits: names a build of the object, protects nothing.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }

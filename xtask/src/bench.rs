@@ -12,7 +12,15 @@ use crate::{run, setup};
 pub fn bench(args: &[OsString]) -> anyhow::Result<()> {
     let workspace = Workspace::enter()?;
     setup::for_build()?;
-    shell::run(shell::cargo().args(["build", "--release", "--bins", "-p", "netstat-user", "-p", "netstat-tests"]))?;
+    shell::run(shell::cargo().args([
+        "build",
+        "--release",
+        "--bins",
+        "-p",
+        "netstat-user",
+        "-p",
+        "netstat-tests",
+    ]))?;
     let release = workspace.target.join("release");
     run::become_root(&release.join("bench"), &[("ENETSTAT_BIN", release.join("enetstat").into())], args)
 }
@@ -25,7 +33,9 @@ pub fn fuzz(args: &[OsString]) -> anyhow::Result<()> {
         quiet.status().is_ok_and(|status| status.success())
     };
     if !works(Command::new("rustup").args(["run", "nightly", "rustc", "-V"])) {
-        bail!("fuzzing needs a nightly compiler; install it with: rustup toolchain install nightly --profile minimal");
+        bail!(
+            "fuzzing needs a nightly compiler; install it with: rustup toolchain install nightly --profile minimal"
+        );
     }
     if shell::which("cargo-fuzz").is_none() {
         bail!("fuzzing needs cargo-fuzz; install it with: cargo install cargo-fuzz");

@@ -82,7 +82,10 @@ mod tests {
             "manifest_path":"/src/it/tests/Cargo.toml","target":{"kind":["test"],"name":"live"},
             "profile":{"test":true},"executable":"/src/it/target/debug/deps/live-0123"}"#;
         let found = executable(&serde_json::from_str(message).unwrap()).unwrap();
-        assert_eq!((found.name.as_str(), found.package.as_str(), found.test), ("live", "netstat-tests", true));
+        assert_eq!(
+            (found.name.as_str(), found.package.as_str(), found.test),
+            ("live", "netstat-tests", true)
+        );
         assert_eq!(found.directory, Path::new("/src/it/tests"));
 
         let short = message.replace("#netstat-tests@0.1.0", "#0.1.0");

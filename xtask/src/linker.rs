@@ -83,7 +83,9 @@ pub fn suits(linker: &Path) -> bool {
 /// This project's directory in the user's cache: `$XDG_CACHE_HOME/enetstat`, else `$HOME/.cache/enetstat`.
 pub fn cache_dir() -> Option<PathBuf> {
     let set = |name| env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
-    let base = set("XDG_CACHE_HOME").filter(|dir| dir.is_absolute()).or_else(|| Some(set("HOME")?.join(".cache")))?;
+    let base = set("XDG_CACHE_HOME")
+        .filter(|dir| dir.is_absolute())
+        .or_else(|| Some(set("HOME")?.join(".cache")))?;
     Some(base.join("enetstat"))
 }
 

@@ -45,10 +45,12 @@ pub fn for_build() -> anyhow::Result<()> {
 
 /// rustfmt, clippy and cargo-deny. Returns the path of the last.
 pub fn for_lint() -> anyhow::Result<PathBuf> {
-    for (program, component) in [("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")] {
-        if shell::which(program).is_none() {
-            let rustup = shell::which("rustup")
-                .with_context(|| format!("{program} is missing and there is no rustup to install it with"))?;
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        // rustup leaves a program of that name in PATH even where the component is not installed.
+        if shell::output(shell::cargo().args([subcommand, "--version"])).is_err() {
+            let rustup = shell::which("rustup").with_context(|| {
+                format!("{component} is missing and there is no rustup to install it with")
+            })?;
             say(format_args!("installing the component {component} with rustup (once)"));
             shell::run(Command::new(rustup).args(["component", "add", component]))?;
         }
@@ -58,7 +60,10 @@ pub fn for_lint() -> anyhow::Result<PathBuf> {
     if !program.is_file() {
         let _lock = Lock::take(&cache_dir()?.join("tools.lock"))?;
         if !program.is_file() {
-            say(format_args!("installing cargo-deny {CARGO_DENY} into {} (once, some minutes)", root.display()));
+            say(format_args!(
+                "installing cargo-deny {CARGO_DENY} into {} (once, some minutes)",
+                root.display()
+            ));
             let mut install = cargo_install("cargo-deny", CARGO_DENY, &root);
             // Only local checks and the registry that cargo itself talks to are needed.
             shell::run(install.arg("--no-default-features"))?;
@@ -69,7 +74,8 @@ pub fn for_lint() -> anyhow::Result<PathBuf> {
 
 /// Programs of the distribution: for the live tests always, for the virtual machines when asked.
 pub fn for_tests(vm: bool) -> anyhow::Result<()> {
-    let wanted = TEST_PROGRAMS.iter().filter(|(_, package)| vm || !matches!(*package, "qemu-system-x86" | "xz-utils"));
+    let wanted =
+        TEST_PROGRAMS.iter().filter(|(_, package)| vm || !matches!(*package, "qemu-system-x86" | "xz-utils"));
     let mut packages: Vec<&str> = Vec::new();
     for (program, package) in wanted {
         if shell::which(program).is_none() && !packages.contains(package) {
@@ -84,13 +90,17 @@ pub fn for_tests(vm: bool) -> anyhow::Result<()> {
         bail!("the tests need what Debian calls {names}: install it with this system's package manager");
     }
     if !shell::is_root() {
-        bail!("the tests need Debian packages; install them with: sudo apt-get install --no-install-recommends {names}");
+        bail!(
+            "the tests need Debian packages; install them with: sudo apt-get install --no-install-recommends {names}"
+        );
     }
     say(format_args!("installing the Debian packages {names} (once)"));
     let install = || {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive");
-        command.args(["-q", "-y", "-o", "DPkg::Lock::Timeout=300", "install", "--no-install-recommends"]).args(&packages);
+        command
+            .args(["-q", "-y", "-o", "DPkg::Lock::Timeout=300", "install", "--no-install-recommends"])
+            .args(&packages);
         command
     };
     if shell::run(&mut install()).is_err() {
@@ -127,7 +137,8 @@ fn install_bpf_linker(rustc: &Rustc) -> anyhow::Result<()> {
             rustc.llvm
         );
     };
-    let root = rustc.linker_root().context("neither XDG_CACHE_HOME nor HOME is set: no place for bpf-linker")?;
+    let root =
+        rustc.linker_root().context("neither XDG_CACHE_HOME nor HOME is set: no place for bpf-linker")?;
     let _lock = Lock::take(&cache_dir()?.join("tools.lock"))?;
     if linker::find(rustc).is_some() {
         return Ok(());
@@ -138,7 +149,10 @@ fn install_bpf_linker(rustc: &Rustc) -> anyhow::Result<()> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libLLVM.so.")));
     let Some(library) = library else {
-        bail!("{} has no LLVM library: bpf-linker needs a toolchain installed by rustup", libraries.display());
+        bail!(
+            "{} has no LLVM library: bpf-linker needs a toolchain installed by rustup",
+            libraries.display()
+        );
     };
     let prefix = root.join("llvm");
     fs::create_dir_all(prefix.join("lib")).with_context(|| format!("cannot create {}", prefix.display()))?;
@@ -179,7 +193,8 @@ fn cargo_install(name: &str, version: &str, root: &Path) -> Command {
 
 /// This project's directory in the user's cache; created when missing.
 pub fn cache_dir() -> anyhow::Result<PathBuf> {
-    let dir = linker::cache_dir().context("neither XDG_CACHE_HOME nor HOME is set: no place for tools and kernels")?;
+    let dir = linker::cache_dir()
+        .context("neither XDG_CACHE_HOME nor HOME is set: no place for tools and kernels")?;
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     Ok(dir)
 }
@@ -197,7 +212,9 @@ impl Lock {
         let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => return Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => say(format_args!("waiting for another xtask, which holds {}", path.display())),
+            Err(TryLockError::WouldBlock) => {
+                say(format_args!("waiting for another xtask, which holds {}", path.display()))
+            }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
