@@ -48,7 +48,7 @@ pub enum NetnsError {
 fn cure(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => {
-            " (needs root: CAP_SYS_ADMIN to enter, CAP_SYS_PTRACE to look at others' processes)"
+            " (needs root: CAP_SYS_ADMIN to enter it, CAP_SYS_PTRACE to see those of others' processes)"
         }
         _ => "",
     }
@@ -71,6 +71,8 @@ pub struct All {
     pub found: Vec<Netns>,
     /// One for each place that refused. A process that ended meanwhile is none.
     pub errors: Vec<NetnsError>,
+    /// Processes whose namespace may not be looked at: it may be one that is not in `found`.
+    pub denied: u64,
 }
 
 impl Netns {
@@ -201,6 +203,7 @@ impl All {
             Ok(stat) if seen.contains_key(&(stat.st_ino as u32)) => {}
             // The process has ended.
             Err(Errno::NOENT | Errno::SRCH) => {}
+            Err(Errno::ACCESS | Errno::PERM) => self.denied += 1,
             Err(error) => self.errors.push(NetnsError::Io { op: "examine", path, source: error.into() }),
             Ok(_) => match Netns::at_path(&path) {
                 Ok(found) => self.add(seen, found),

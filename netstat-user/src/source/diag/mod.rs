@@ -130,8 +130,14 @@ impl Diag {
 
     /// Calls `each` for every socket of `request`, in the kernel's order.
     ///
-    /// Each row was true at its moment; the listing as a whole is not a snapshot, except that no socket which was
-    /// there from the beginning to the end is missing.
+    /// Each row was true at its moment; the listing as a whole is not a snapshot. The kernel resumes a dump by counting
+    /// within a hash chain (`inet_diag_dump_icsk`, Linux 6.12), so when sockets of that one chain come or go between two
+    /// parts, another one of it may be given twice or not at all: absence is certain only after [`Diag::ask`].
+    ///
+    /// Seen beside /proc/net/tcp on Linux 6.18, the rows are the same in the same order and differ in three things: the
+    /// Send-Q of a listener is its backlog limit where /proc has 0; a SYN_RECV row has user 0 where /proc has the
+    /// listener's user, and counts the SYN-ACKs sent again where /proc counts the timer's expiries; and without
+    /// [`Request::totals`] a timer has one counter of two.
     ///
     /// # Errors
     /// A row that cannot be decoded does not hide the others: they are given first, then the first error.

@@ -58,9 +58,8 @@ pub fn point(question: &Question) -> RawRequest {
 
 /// Whether `row` is what was asked for.
 ///
-/// The kernel answers with a listener of the local port when there is no such connection. A row may name its
-/// IPv4 addresses as mapped ones where the question did not, and the reverse: the request of a connection to a
-/// dual-stack listener is IPv4, the socket that comes of it IPv6.
+/// The kernel answers with a listener of the local port when there is no such connection. IPv4 addresses of a
+/// dual-stack socket are mapped ones in its row, and may be plain in the question; the kernel finds it either way.
 pub fn answers(row: &SockRow, question: &Question) -> bool {
     question.cookie.is_none_or(|cookie| row.cookie == Some(cookie))
         && same(row.local, question.tuple.local())

@@ -156,6 +156,74 @@ fn questions_are_answered_each_by_its_own_socket() {
 }
 
 #[test]
+fn answers_that_did_not_fit_the_queue_are_asked_for_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let local = listener.local_addr().unwrap();
+    let clients: Vec<_> = (0..BATCH).map(|_| TcpStream::connect(local).unwrap()).collect();
+    let questions: Vec<_> = (0..)
+        .zip(&clients)
+        .map(|(token, client)| {
+            let tuple = Tuple::new(endpoint(client.local_addr().unwrap()), endpoint(local), Family::V4, 0);
+            question(token, tuple, None)
+        })
+        .collect();
+    let mut diag = open();
+    // The kernel raises it to its minimum, which holds one or two answers.
+    sockopt::set_socket_recv_buffer_size(&diag.socket, 1).unwrap();
+    let unheard = diag.ask_batch(&questions, &mut Vec::new(), &mut |_| {}).unwrap();
+    assert_ne!(unheard, 0, "every answer fitted");
+    assert!(answers(&mut diag, &questions).iter().all(Option::is_some));
+}
+
+#[test]
+fn a_dual_stack_connection_is_found_by_either_form_of_its_addresses() {
+    let Ok(listener) = TcpListener::bind("[::]:0") else { return };
+    let server = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listener.local_addr().unwrap().port());
+    let client = TcpStream::connect(server).unwrap().local_addr().unwrap();
+    let mapped = |addr: SocketAddr| match addr.ip() {
+        IpAddr::V4(v4) => Endpoint { addr: v4.to_ipv6_mapped().into(), port: addr.port() },
+        IpAddr::V6(_) => endpoint(addr),
+    };
+    let questions = [
+        question(0, Tuple::new(endpoint(server), endpoint(client), Family::V4, 0), None),
+        question(1, Tuple::new(mapped(server), mapped(client), Family::V6, 0), None),
+    ];
+    let rows = answers(&mut open(), &questions);
+    assert_eq!(rows[0].unwrap().family, Family::V6);
+    assert_eq!(rows[0].unwrap().cookie, rows[1].unwrap().cookie);
+}
+
+#[test]
+fn of_listeners_that_share_a_port_each_is_found() {
+    use rustix::net::{bind, listen, socket};
+    let share = || {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        sockopt::set_socket_reuseport(&socket, true).unwrap();
+        socket
+    };
+    let first = share();
+    bind(&first, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let local = SocketAddr::try_from(rustix::net::getsockname(&first).unwrap()).unwrap();
+    listen(&first, 1).unwrap();
+    let mut all = vec![first];
+    for _ in 0..5 {
+        let next = share();
+        bind(&next, &local).unwrap();
+        listen(&next, 1).unwrap();
+        all.push(next);
+    }
+    let nobody = Endpoint { addr: Ipv4Addr::UNSPECIFIED.into(), port: 0 };
+    let tuple = Tuple::new(endpoint(local), nobody, Family::V4, 0);
+    let questions: Vec<_> = (0..)
+        .zip(&all)
+        .map(|(token, socket)| question(token, tuple, NonZeroU64::new(socket_cookie(socket).unwrap())))
+        .collect();
+    for (row, question) in answers(&mut open(), &questions).iter().zip(&questions) {
+        assert_eq!(row.unwrap().cookie, question.cookie);
+    }
+}
+
+#[test]
 fn a_question_about_another_namespace_is_refused() {
     let nobody = Endpoint { addr: Ipv4Addr::UNSPECIFIED.into(), port: 0 };
     let tuple = Tuple::new(nobody, nobody, Family::V4, 0);
