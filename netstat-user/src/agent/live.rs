@@ -68,6 +68,8 @@ const AFTER_WAKE: Duration = Duration::from_millis(6);
 const IN_FLIGHT: Duration = Duration::from_millis(2);
 /// A record that was still being written at the last drain wakes nobody; losses wake nobody either.
 const TICK: Duration = Duration::from_millis(100);
+/// How long the end of a watch waits for the kernel's answers.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Questions asked in one go.
 const QUESTIONS: usize = 4096;
 /// A listing may take this share of the time (1/50).
@@ -108,6 +110,8 @@ struct Inner {
     sweep: Duration,
     initial_done: bool,
     owners_done: bool,
+    /// The watch ends: nothing new is taken in.
+    closing: bool,
 }
 
 /// A listing under way.
@@ -188,7 +192,9 @@ impl Inner {
                 stream::Options { tier, queues, queue_interval, netns, ports: ports.clone(), ring_bytes, owners: true };
             let mut stream = Stream::start(&options)?;
             stream.set_whole(true)?;
-            let stream = AsyncFd::with_interest(stream, Interest::READABLE)
+            // SAFETY: the descriptor is the ring buffer's, which `stream` owns and never exchanges.
+            let stream = unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE) }
+                .map_err(|error| error.into_parts().1)
                 .context("cannot wait for the ring buffer")?;
             Some(stream)
         };
@@ -219,6 +225,7 @@ impl Inner {
             sweep,
             initial_done: false,
             owners_done: false,
+            closing: false,
         })
     }
 
@@ -261,17 +268,28 @@ impl Inner {
         }
     }
 
-    /// The last words: what is in the ring, what was lost, and the answers to what that raises.
+    /// The last words: what is in the ring, what was lost, and the answers to what that raises. What happens from here
+    /// on is no part of the watch.
     async fn finish(&mut self) {
         self.drain();
         self.check_losses();
-        for _ in 0..20 {
+        self.closing = true;
+        let patience = sleep(LAST_WORDS);
+        tokio::pin!(patience);
+        loop {
             self.raise();
             if !self.asking {
                 break;
             }
-            self.step().await;
+            tokio::select! {
+                reply = self.worker.replies.recv() => match reply {
+                    Some(reply) => self.take(reply),
+                    None => break,
+                },
+                () = &mut patience => break,
+            }
         }
+        self.closing = false;
     }
 
     /// Waits for the next thing to happen and learns it. Safe to drop at any await: whatever was taken is learnt.
@@ -337,7 +355,7 @@ impl Inner {
             self.worker.give(Job::Name(unnamed));
         }
         self.wanted |= self.table.wants_listing();
-        if self.listing.is_some() {
+        if self.listing.is_some() || self.closing {
             return;
         }
         let all = now >= self.next_reconcile || (self.wanted && now >= self.earliest && self.initial_done);
@@ -422,6 +440,9 @@ impl Inner {
     /// Learns everything that is in the ring.
     fn drain(&mut self) {
         let Some(stream) = &mut self.stream else { return };
+        if self.closing {
+            return;
+        }
         loop {
             self.batch.clear();
             let drained = stream.get_mut().drain(&mut self.batch, BATCH);

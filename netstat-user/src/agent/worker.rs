@@ -10,8 +10,12 @@ use crate::source::procfs::Procfs;
 use netstat_common::judge::port_wanted;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Where processes are looked up.
+const PROC: &str = "/proc";
 
 /// What the worker is asked to do.
 pub(super) enum Job {
@@ -96,7 +100,7 @@ impl Desk {
                     self.say(Reply::Listing(listing));
                 }
                 Job::Ask(questions) => self.ask(questions),
-                Job::Owners => match owner::scan(&Procfs::host(), None) {
+                Job::Owners => match owner::scan(Path::new(PROC), None) {
                     Ok(scan) => self.say(Reply::Holders(scan.holders)),
                     Err(error) => {
                         self.trouble("finding the owners of open sockets", &error);
@@ -104,8 +108,7 @@ impl Desk {
                     }
                 },
                 Job::Name(pids) => {
-                    let procfs = Procfs::host();
-                    let named = pids.into_iter().filter_map(|pid| owner::process(&procfs, pid)).collect();
+                    let named = pids.into_iter().filter_map(|pid| owner::process(Path::new(PROC), pid)).collect();
                     self.say(Reply::Named(named));
                 }
             }
@@ -219,12 +222,20 @@ impl Desk {
     }
 
     fn list_procfs(&self, family: Family, states: States, take: &mut dyn FnMut(&SockRow)) -> bool {
-        let mut each = |row: &SockRow| {
-            if states.has(row.state) {
-                take(row);
-            }
+        let mut rows = Vec::new();
+        let mut read = || Procfs::host().list(Protocol::Tcp, family, &mut |row| rows.push(*row));
+        let result = match &self.place {
+            Where::One(netns) => match netns.run(read) {
+                Ok(result) => result,
+                Err(error) => {
+                    self.trouble("listing TCP sockets", &error);
+                    return false;
+                }
+            },
+            Where::All => read(),
         };
-        match Procfs::host().list(Protocol::Tcp, family, &mut each) {
+        rows.iter().filter(|row| states.has(row.state)).for_each(take);
+        match result {
             Ok(pass) => {
                 for error in &pass.faults {
                     self.trouble("listing TCP sockets", error);

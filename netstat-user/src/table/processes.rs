@@ -33,9 +33,11 @@ impl Processes {
             && let Some(Some(known)) = self.slots.get_mut(slot as usize)
         {
             let nameless = known.process.comm == Comm::default();
-            // A scan may not know the start to the nanosecond; it only adds what is missing.
+            // A scan knows the start to the clock tick (10 ms) or not at all; it only adds what is missing.
             let same = known.process.comm == process.comm
-                && (known.process.start == process.start || known.process.start == 0 || process.start == 0);
+                && (known.process.start.abs_diff(process.start) < 20_000_000
+                    || known.process.start == 0
+                    || process.start == 0);
             if nameless || same {
                 let start = if known.process.start == 0 { process.start } else { known.process.start };
                 known.process = Process { start, ..process };
