@@ -1,1 +1,10 @@
 //! What this kernel and this privilege allow.
+
+pub mod btf;
+pub mod caps;
+pub mod format;
+pub mod refusal;
+pub mod tier;
+
+pub use refusal::Refusal;
+pub use tier::{Choice, Feature, Refused, Tier};

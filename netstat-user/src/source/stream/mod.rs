@@ -1,1 +1,229 @@
 //! The live stream of the kernel half.
+//!
+//! [`Stream::start`] loads and attaches the best hooks that the kernel allows; from its return on, every change is in
+//! the ring buffer or counted as lost. The reader waits on the stream's descriptor, [`drain`](Stream::drain)s into a
+//! buffer of framed records and [`decode`]s that wherever it likes.
+//!
+//! # Waiting
+//!
+//! The kernel half wakes the reader at most once in [`WAKE_INTERVAL`]: a record that follows a wake-up within that time
+//! wakes nobody. So after a drain that found records, wait that long and drain again; sleep on the descriptor only
+//! after a drain that found none. Sleep no longer than [`SAFETY_TIMEOUT`]: a record whose time is a little older than
+//! the wake-up before it, or one that was still being written, wakes nobody either.
+
+mod decode;
+mod load;
+mod ring;
+
+pub use decode::{DecodeError, Events, decode};
+pub use netstat_common::config::Queues;
+
+use crate::kernel::{Choice, Refusal, Tier};
+use aya::Ebpf;
+use aya::maps::{Array, MapData, MapError, PerCpuArray};
+use aya_log::EbpfLogger;
+use bytes::BytesMut;
+use netstat_common::Loss;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// See the [module](self)'s "Waiting".
+pub const WAKE_INTERVAL: Duration = Duration::from_millis(5);
+
+/// See the [module](self)'s "Waiting".
+pub const SAFETY_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Which build of the kernel half this program contains.
+pub const OBJECT_BUILD: Option<&str> = option_env!("ENETSTAT_OBJECT_BUILD");
+
+/// What to stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Takes this tier and no other.
+    pub tier: Option<Tier>,
+    /// Which queue changes to report.
+    pub queues: Queues,
+    /// Time between two coalesced queue records of one socket.
+    pub queue_interval: Duration,
+    /// Inode of the only network namespace to report.
+    pub netns: Option<u32>,
+    /// Reports only sockets with one of these ports at either end; at most
+    /// [`MAX_PORTS`](netstat_common::config::MAX_PORTS). Empty: all.
+    pub ports: Vec<u16>,
+    /// Size of the ring buffer; rounded up to a power of two of at least a page.
+    pub ring_bytes: u32,
+    /// Reports which process accepted a connection.
+    pub owners: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tier: None,
+            queues: Queues::Off,
+            queue_interval: Duration::from_millis(100),
+            netns: None,
+            ports: Vec::new(),
+            ring_bytes: 4 << 20,
+            owners: true,
+        }
+    }
+}
+
+/// Why there is no stream.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// A tier was forced that is none of eBPF.
+    #[error("the tier {0} has no stream of events")]
+    NoEvents(Tier),
+    /// A tier was forced and something of it is refused.
+    #[error("tier {tier}: no {feature}: {why}")]
+    Forced { tier: Tier, feature: crate::kernel::Feature, why: Refusal },
+    /// No way to see transitions; each says why.
+    #[error("{}", none(choices))]
+    NoTier { choices: Vec<Choice> },
+    #[error("{0} ports to filter by, at most {max} are possible", max = netstat_common::config::MAX_PORTS)]
+    TooManyPorts(usize),
+    /// Refused before any tier was tried.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A map that was made cannot be used.
+    #[error("map {name}: {cause}")]
+    Map { name: &'static str, cause: MapError },
+}
+
+impl StreamError {
+    /// What helps, if anything does.
+    pub fn cure(&self) -> Option<String> {
+        match self {
+            Self::Forced { why, .. } | Self::Refused(why) => why.cure(),
+            Self::NoTier { choices } => {
+                choices.iter().flat_map(|choice| &choice.refused).find_map(|refused| refused.why.cure())
+            }
+            Self::NoEvents(_) | Self::TooManyPorts(_) | Self::Map { .. } => None,
+        }
+    }
+}
+
+/// Every refusal, or the one reason when all have the same.
+fn none(choices: &[Choice]) -> String {
+    let mut reasons: Vec<String> = Vec::new();
+    for refused in choices.iter().filter(|choice| choice.tier.is_none()).flat_map(|choice| &choice.refused) {
+        let reason = refused.why.to_string();
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    format!("changes of state cannot be traced: {}", reasons.join("; "))
+}
+
+/// Records that could not be sent, by reason and processor, since the stream began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    by: [Vec<u64>; Loss::ALL.len()],
+}
+
+impl Losses {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        Loss::ALL.into_iter().map(|loss| self.of(loss)).sum()
+    }
+
+    /// Those with one reason.
+    pub fn of(&self, loss: Loss) -> u64 {
+        self.cpus(loss).iter().sum()
+    }
+
+    /// Those with one reason, by processor.
+    pub fn cpus(&self, loss: Loss) -> &[u64] {
+        &self.by[loss as usize]
+    }
+}
+
+/// What one [`Stream::drain`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    pub records: usize,
+    /// There was more than was asked for, or a record is just being written.
+    pub more: bool,
+}
+
+/// The attached kernel half. Dropping it detaches.
+pub struct Stream {
+    ring: ring::Ring,
+    losses: PerCpuArray<MapData, u64>,
+    mode: Array<MapData, u32>,
+    choices: Vec<Choice>,
+    /// Passes on what the kernel half logged.
+    flush: Option<Box<dyn FnMut() + Send + Sync>>,
+    /// Holds the programs and their attachments.
+    _ebpf: Ebpf,
+}
+
+impl Stream {
+    /// Loads and attaches. Events begin before this returns; until [`set_whole`](Self::set_whole) says otherwise, every
+    /// transition carries the addresses.
+    pub fn start(options: &Options) -> Result<Self, StreamError> {
+        let load::Assembled { mut ebpf, choices } = load::assemble(options)?;
+        // Without a logger the kernel half's diagnostics stay unread, which is harmless.
+        let flush = EbpfLogger::init(&mut ebpf)
+            .ok()
+            .map(|mut logger| -> Box<dyn FnMut() + Send + Sync> { Box::new(move || logger.flush()) });
+        let ring = ring::Ring::open(take(&mut ebpf, "EVENTS")?)?;
+        let losses = PerCpuArray::try_from(take(&mut ebpf, "LOSSES")?);
+        let mode = Array::try_from(take(&mut ebpf, "MODE")?);
+        Ok(Self {
+            ring,
+            losses: losses.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?,
+            mode: mode.map_err(|cause| StreamError::Map { name: "MODE", cause })?,
+            choices,
+            flush,
+            _ebpf: ebpf,
+        })
+    }
+
+    /// How each feature is had, in the order states, queues, accept.
+    pub fn choices(&self) -> &[Choice] {
+        &self.choices
+    }
+
+    /// Detaches, and keeps what was learnt about the kernel.
+    pub fn into_choices(self) -> Vec<Choice> {
+        self.choices
+    }
+
+    /// Whether every transition must carry the addresses: yes while the reader does not know every socket. Where
+    /// sockets have no cookie they always do.
+    pub fn set_whole(&mut self, whole: bool) -> Result<(), StreamError> {
+        self.mode.set(0, u32::from(whole), 0).map_err(|cause| StreamError::Map { name: "MODE", cause })
+    }
+
+    /// What could not be sent so far. Also passes on the kernel half's rare diagnostics, to whatever logger the program
+    /// has set.
+    pub fn losses(&mut self) -> Result<Losses, StreamError> {
+        if let Some(flush) = &mut self.flush {
+            flush();
+        }
+        let mut losses = Losses::default();
+        for (index, counts) in losses.by.iter_mut().enumerate() {
+            let values = self.losses.get(&(index as u32), 0);
+            *counts = values.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?.to_vec();
+        }
+        Ok(losses)
+    }
+
+    /// Moves up to `max_records` records into `into`, each behind its length (`u32`, little-endian).
+    pub fn drain(&mut self, into: &mut BytesMut, max_records: usize) -> Drained {
+        self.ring.drain(into, max_records)
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, StreamError> {
+    ebpf.take_map(name).ok_or_else(|| Refusal::Object(format!("it has no map {name}")).into())
+}

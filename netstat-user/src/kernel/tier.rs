@@ -1,0 +1,159 @@
+//! Ways to learn a thing, best first.
+
+use super::Refusal;
+use std::fmt;
+use std::str::FromStr;
+
+/// A way to learn what sockets do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// Typed tracepoint for transitions, ends of functions for calls.
+    Fentry,
+    /// Typed tracepoints for transitions and calls.
+    TpBtf,
+    /// Classic tracepoint for transitions, breakpoints for calls.
+    Kprobe,
+    /// Classic tracepoints only.
+    Tracepoint,
+    /// No eBPF: NETLINK_SOCK_DIAG.
+    Netlink,
+    /// No eBPF: files of /proc/net.
+    Procfs,
+}
+
+impl Tier {
+    /// Every tier, best first.
+    pub const ALL: [Self; 6] =
+        [Self::Fentry, Self::TpBtf, Self::Kprobe, Self::Tracepoint, Self::Netlink, Self::Procfs];
+
+    /// The name that people type and read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fentry => "fentry",
+            Self::TpBtf => "tp_btf",
+            Self::Kprobe => "kprobe",
+            Self::Tracepoint => "tracepoint",
+            Self::Netlink => "netlink",
+            Self::Procfs => "procfs",
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A name that no tier has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a tier: fentry, tp_btf, kprobe, tracepoint, netlink or procfs")]
+pub struct UnknownTier(pub String);
+
+impl FromStr for Tier {
+    type Err = UnknownTier;
+
+    fn from_str(name: &str) -> Result<Self, UnknownTier> {
+        Self::ALL.into_iter().find(|tier| tier.name() == name).ok_or_else(|| UnknownTier(name.to_owned()))
+    }
+}
+
+/// A thing to learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// Changes of state.
+    States,
+    /// Bytes waiting in queues, as calls change them.
+    Queues,
+    /// Which process accepted a connection.
+    Accept,
+    /// The sockets that are there.
+    Listing,
+}
+
+impl Feature {
+    /// Every feature.
+    pub const ALL: [Self; 4] = [Self::States, Self::Queues, Self::Accept, Self::Listing];
+
+    /// What it is, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::States => "state changes",
+            Self::Queues => "queue changes",
+            Self::Accept => "accepting process",
+            Self::Listing => "listing",
+        }
+    }
+
+    /// The ways to learn it, best first. A forced tier leaves those of its bundle.
+    pub fn ladder(self, forced: Option<Tier>) -> &'static [Tier] {
+        use Tier::*;
+        match (self, forced) {
+            (Self::Listing, Some(Procfs)) => &[Procfs],
+            (Self::Listing, _) => &[Netlink, Procfs],
+            (_, Some(Netlink | Procfs)) => &[],
+            (Self::States, None) => &[TpBtf, Tracepoint],
+            (Self::States, Some(Fentry | TpBtf)) => &[TpBtf],
+            (Self::States, Some(Kprobe | Tracepoint)) => &[Tracepoint],
+            (Self::Queues, None) => &[Fentry, Kprobe, TpBtf, Tracepoint],
+            (Self::Queues, Some(Fentry)) => &[Fentry],
+            (Self::Queues, Some(TpBtf)) => &[TpBtf],
+            (Self::Queues, Some(Kprobe)) => &[Kprobe],
+            (Self::Queues, Some(Tracepoint)) => &[Tracepoint],
+            (Self::Accept, None) => &[Fentry, Kprobe, Tracepoint],
+            (Self::Accept, Some(Fentry)) => &[Fentry],
+            (Self::Accept, Some(Kprobe)) => &[Kprobe],
+            (Self::Accept, Some(TpBtf | Tracepoint)) => &[Tracepoint],
+        }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A tier that could not be had.
+#[derive(Debug)]
+pub struct Refused {
+    pub tier: Tier,
+    pub why: Refusal,
+}
+
+/// How a feature is learnt here.
+#[derive(Debug)]
+pub struct Choice {
+    pub feature: Feature,
+    /// `None`: not at all, or not asked for when `refused` is empty.
+    pub tier: Option<Tier>,
+    /// The better ways, and why they were refused.
+    pub refused: Vec<Refused>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for tier in Tier::ALL {
+            assert_eq!(tier.to_string().parse(), Ok(tier));
+        }
+        assert_eq!("Fentry".parse::<Tier>(), Err(UnknownTier("Fentry".into())));
+    }
+
+    #[test]
+    fn a_forced_tier_leaves_one_rung_at_most() {
+        for tier in Tier::ALL {
+            for feature in [Feature::States, Feature::Queues, Feature::Accept] {
+                let open = feature.ladder(None);
+                let forced = feature.ladder(Some(tier));
+                assert!(
+                    forced.len() <= 1 && forced.iter().all(|rung| open.contains(rung)),
+                    "{tier} {feature}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Records of the kernel half, as model types. Safe code only: any bytes give events or errors.
+
+use crate::model::fact::{OwnerSeen, QueueChange, Seen};
+use crate::model::{
+    Comm, Event, Family, Identity, Mono, Moved, Pid, Process, SockId, TcpState, Totals, Tuple,
+};
+use netstat_common::event::{Direction, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER};
+use netstat_common::{AF_INET, Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
+use std::mem::offset_of;
+use std::num::{NonZeroU32, NonZeroU64};
+
+/// What is wrong with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The batch ends within a record; nothing can follow.
+    #[error("the batch ends {missing} bytes short of its last record")]
+    Truncated { missing: usize },
+    #[error("a record of {0} bytes has no head")]
+    NoHead(usize),
+    #[error("record of unknown kind {0}")]
+    Kind(u8),
+    #[error("a {kind:?} record has {found} bytes, not {expected}")]
+    Length { kind: Kind, found: usize, expected: usize },
+    #[error("a {kind:?} record has the unknown state {state}")]
+    State { kind: Kind, state: u8 },
+    #[error("a {kind:?} record has the unknown code {code}")]
+    Code { kind: Kind, code: u8 },
+    #[error("a {kind:?} record has the address family {family}")]
+    Family { kind: Kind, family: u16 },
+    #[error("a {0:?} record names no socket")]
+    NoSocket(Kind),
+    #[error("a {0:?} record names no process")]
+    NoProcess(Kind),
+}
+
+/// The events of a batch as [`Stream::drain`](super::Stream::drain) fills it. A record that cannot be decoded gives an
+/// error, and the next one follows.
+pub fn decode(batch: &[u8]) -> Events<'_> {
+    Events { rest: batch }
+}
+
+/// See [`decode`].
+#[derive(Clone, Debug)]
+pub struct Events<'a> {
+    rest: &'a [u8],
+}
+
+impl Iterator for Events<'_> {
+    type Item = Result<Event, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let Some((len, rest)) = self.rest.split_first_chunk() else {
+            let missing = size_of::<u32>() - self.rest.len();
+            self.rest = &[];
+            return Some(Err(DecodeError::Truncated { missing }));
+        };
+        let len = u32::from_le_bytes(*len) as usize;
+        let Some((record, rest)) = rest.split_at_checked(len) else {
+            self.rest = &[];
+            return Some(Err(DecodeError::Truncated { missing: len - rest.len() }));
+        };
+        self.rest = rest;
+        Some(event(record))
+    }
+}
+
+/// A record with its head read.
+struct Record<'a> {
+    bytes: &'a [u8],
+    kind: Kind,
+    flags: u8,
+    sock: u64,
+}
+
+/// Decodes one record.
+fn event(bytes: &[u8]) -> Result<Event, DecodeError> {
+    if bytes.len() < size_of::<RawHead>() {
+        return Err(DecodeError::NoHead(bytes.len()));
+    }
+    let kind = u8_at(bytes, offset_of!(RawHead, kind));
+    let kind = Kind::try_from(kind).map_err(|unknown| DecodeError::Kind(unknown.0))?;
+    if bytes.len() != kind.size() {
+        return Err(DecodeError::Length { kind, found: bytes.len(), expected: kind.size() });
+    }
+    let flags = u8_at(bytes, offset_of!(RawHead, flags));
+    let record = Record { bytes, kind, flags, sock: u64_at(bytes, offset_of!(RawHead, sock)) };
+    match kind {
+        Kind::Move => Ok(Event::Moved(record.moved(None, None, record.id(0)?)?)),
+        Kind::Full => {
+            let tuple = offset_of!(RawFull, tuple);
+            let id = record.id(record.other(tuple))?;
+            Ok(Event::Moved(record.moved(Some(record.identity(tuple)?), None, id)?))
+        }
+        Kind::Close => {
+            let tuple = offset_of!(RawClose, tuple);
+            let id = record.id(record.other(tuple))?;
+            let totals = record.totals(offset_of!(RawClose, totals));
+            Ok(Event::Moved(record.moved(Some(record.identity(tuple)?), Some(totals), id)?))
+        }
+        Kind::Child => {
+            let pointer = NonZeroU64::new(record.sock).ok_or(DecodeError::NoSocket(kind))?;
+            Ok(Event::Child { at: record.at(), pointer })
+        }
+        Kind::Queue => record.queue(),
+        Kind::Owner => {
+            let code = u8_at(bytes, offset_of!(RawHead, from));
+            let how = Seen::try_from(code).map_err(|unknown| DecodeError::Code { kind, code: unknown.0 })?;
+            let pid = record.pid().ok_or(DecodeError::NoProcess(kind))?;
+            Ok(Event::Owner(OwnerSeen { at: record.at(), id: record.id(0)?, pid, how }))
+        }
+        Kind::Process => record.process(),
+    }
+}
+
+impl Record<'_> {
+    fn at(&self) -> Mono {
+        Mono(u64_at(self.bytes, offset_of!(RawHead, time)))
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        NonZeroU32::new(u32_at(self.bytes, offset_of!(RawHead, tgid)))
+    }
+
+    /// The process that acted, if one did.
+    fn actor(&self) -> Option<Pid> {
+        if self.flags & FLAG_OWNED != 0 { self.pid() } else { None }
+    }
+
+    fn other(&self, tuple: usize) -> u64 {
+        u64_at(self.bytes, tuple + offset_of!(RawTuple, other))
+    }
+
+    fn id(&self, other: u64) -> Result<SockId, DecodeError> {
+        let (sock, other) = (NonZeroU64::new(self.sock), NonZeroU64::new(other));
+        let id = if self.flags & FLAG_POINTER != 0 {
+            SockId { cookie: other, pointer: sock }
+        } else {
+            SockId { cookie: sock, pointer: other }
+        };
+        if id == SockId::default() { Err(DecodeError::NoSocket(self.kind)) } else { Ok(id) }
+    }
+
+    fn state(&self, at: usize) -> Result<TcpState, DecodeError> {
+        let state = u8_at(self.bytes, at);
+        TcpState::try_from(state).map_err(|unknown| DecodeError::State { kind: self.kind, state: unknown.0 })
+    }
+
+    fn lport(&self) -> u16 {
+        u16_at(self.bytes, offset_of!(RawHead, lport))
+    }
+
+    fn moved(
+        &self,
+        identity: Option<Identity>,
+        totals: Option<Totals>,
+        id: SockId,
+    ) -> Result<Moved, DecodeError> {
+        Ok(Moved {
+            at: self.at(),
+            id,
+            from: self.state(offset_of!(RawHead, from))?,
+            to: self.state(offset_of!(RawHead, to))?,
+            lport: self.lport(),
+            err: u16_at(self.bytes, offset_of!(RawHead, err)),
+            actor: self.actor(),
+            identity,
+            totals,
+        })
+    }
+
+    fn identity(&self, at: usize) -> Result<Identity, DecodeError> {
+        let family = u16_at(self.bytes, at + offset_of!(RawTuple, family));
+        let uid = u32_at(self.bytes, at + offset_of!(RawTuple, uid));
+        let af = Family::from_af(family).ok_or(DecodeError::Family { kind: self.kind, family })?;
+        // IPv4 addresses are followed by zeros; should they not be, the rest is not part of the address.
+        let address = |offset| {
+            let mut bytes = array_at(self.bytes, at + offset);
+            if family == AF_INET {
+                bytes[4..].fill(0);
+            }
+            bytes
+        };
+        Ok(Identity {
+            tuple: Tuple {
+                family: af,
+                laddr: address(offset_of!(RawTuple, laddr)),
+                raddr: address(offset_of!(RawTuple, raddr)),
+                lport: self.lport(),
+                rport: u16_at(self.bytes, at + offset_of!(RawTuple, rport)),
+                bound_if: u32_at(self.bytes, at + offset_of!(RawTuple, bound_if)),
+            },
+            netns: u32_at(self.bytes, at + offset_of!(RawTuple, netns)),
+            uid: (uid != u32::MAX).then_some(uid),
+            cgroup: NonZeroU64::new(u64_at(self.bytes, at + offset_of!(RawTuple, cgroup))),
+        })
+    }
+
+    /// Bytes of the application. What was sent is what went out less what went out again: neither SYN nor FIN has a
+    /// place in those counters. What was received counts the peer's FIN, and the kernel half tells whether it came.
+    fn totals(&self, at: usize) -> Totals {
+        let long = |offset| u64_at(self.bytes, at + offset);
+        let int = |offset| u32_at(self.bytes, at + offset);
+        let fin = u64::from(self.flags & FLAG_PEER_FIN != 0);
+        Totals {
+            sent: long(offset_of!(RawTotals, bytes_sent))
+                .saturating_sub(long(offset_of!(RawTotals, bytes_retrans))),
+            received: long(offset_of!(RawTotals, bytes_received)).saturating_sub(fin),
+            segs_out: int(offset_of!(RawTotals, segs_out)),
+            segs_in: int(offset_of!(RawTotals, segs_in)),
+            retrans: int(offset_of!(RawTotals, retrans)),
+            srtt_us: int(offset_of!(RawTotals, srtt)),
+            rqueue: int(offset_of!(RawTotals, rqueue)),
+            wqueue: int(offset_of!(RawTotals, wqueue)),
+        }
+    }
+
+    fn queue(&self) -> Result<Event, DecodeError> {
+        let code = u8_at(self.bytes, offset_of!(RawHead, from));
+        let direction = Direction::try_from(code)
+            .map_err(|unknown| DecodeError::Code { kind: self.kind, code: unknown.0 })?;
+        Ok(Event::Queue(QueueChange {
+            at: self.at(),
+            id: self.id(0)?,
+            state: self.state(offset_of!(RawHead, to))?,
+            direction,
+            rqueue: u32_at(self.bytes, offset_of!(RawQueue, rqueue)),
+            wqueue: u32_at(self.bytes, offset_of!(RawQueue, wqueue)),
+            sent: u32_at(self.bytes, offset_of!(RawQueue, sent)),
+            received: u32_at(self.bytes, offset_of!(RawQueue, received)),
+            actor: self.actor(),
+        }))
+    }
+
+    fn process(&self) -> Result<Event, DecodeError> {
+        let uid = u32_at(self.bytes, offset_of!(RawProcess, uid));
+        Ok(Event::Process(Process {
+            pid: self.pid().ok_or(DecodeError::NoProcess(self.kind))?,
+            comm: Comm(array_at(self.bytes, offset_of!(RawProcess, comm))),
+            start: self.sock,
+            uid: (uid != u32::MAX).then_some(uid),
+            parent: NonZeroU32::new(u32_at(self.bytes, offset_of!(RawProcess, parent))),
+        }))
+    }
+}
+
+/// The bytes at a fixed offset. `event` has compared the length with the kind's, so they are there; zeros otherwise.
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+}
+
+fn u8_at(bytes: &[u8], at: usize) -> u8 {
+    let [byte] = array_at(bytes, at);
+    byte
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_ne_bytes(array_at(bytes, at))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(array_at(bytes, at))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(array_at(bytes, at))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,477 @@
+//! Loading and attaching: the best hook of each feature that the kernel takes.
+//!
+//! A hook is judged by trying it. Some settings of the kernel half depend on which hooks are taken (whether sockets have
+//! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
+
+use super::{Options, Queues, StreamError};
+use crate::kernel::btf::{Btf, BtfError};
+use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format};
+use aya::programs::{BtfTracePoint, FExit, KProbe, Program, TracePoint};
+use aya::{Ebpf, EbpfLoader};
+use netstat_common::config::{MAX_PORTS, QueueStore};
+use netstat_common::{ABI, ABI_SYMBOL, Config, Layout, Offsets};
+use object::{Object, ObjectSection, ObjectSymbol};
+use std::path::Path;
+
+/// The kernel half.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netstat-ebpf"));
+
+/// Structures and functions that are looked up in the kernel's types.
+const TYPES: [&str; 17] = [
+    "sock_common",
+    "sock",
+    "inet_sock",
+    "tcp_sock",
+    "net",
+    "cgroup",
+    "kernfs_node",
+    "task_struct",
+    "files_struct",
+    "fdtable",
+    "file",
+    "inode",
+    "socket",
+    "tcp_sendmsg",
+    "tcp_recvmsg",
+    "inet_csk_accept",
+    "tcp_set_state",
+];
+
+/// How a program is attached.
+#[derive(Clone, Copy)]
+enum At {
+    Btf(&'static str),
+    Fexit(&'static str),
+    /// Entry or return; the program's section says which.
+    Probe(&'static str),
+    Classic(&'static str, &'static str),
+}
+
+/// A program of the object and its place.
+type Hook = (&'static str, At);
+
+/// The programs of a feature in a tier.
+fn hooks(feature: Feature, tier: Tier) -> &'static [Hook] {
+    use At::*;
+    match (feature, tier) {
+        (Feature::States, Tier::TpBtf) => &[("state_btf", Btf("inet_sock_set_state"))],
+        (Feature::States, Tier::Tracepoint) => {
+            &[("state_tracepoint", Classic("sock", "inet_sock_set_state"))]
+        }
+        (Feature::Queues, Tier::Fentry) => {
+            &[("send_fexit", Fexit("tcp_sendmsg")), ("receive_fexit", Fexit("tcp_recvmsg"))]
+        }
+        (Feature::Queues, Tier::Kprobe) => &[
+            ("send_kretprobe", Probe("tcp_sendmsg")),
+            ("send_kprobe", Probe("tcp_sendmsg")),
+            ("receive_kretprobe", Probe("tcp_recvmsg")),
+            ("receive_kprobe", Probe("tcp_recvmsg")),
+        ],
+        (Feature::Queues, Tier::TpBtf) => {
+            &[("send_btf", Btf("sock_send_length")), ("receive_btf", Btf("sock_recv_length"))]
+        }
+        (Feature::Queues, Tier::Tracepoint) => &[
+            ("send_tracepoint", Classic("sock", "sock_send_length")),
+            ("receive_tracepoint", Classic("sock", "sock_recv_length")),
+        ],
+        (Feature::Accept, Tier::Fentry) => &[("accept_fexit", Fexit("inet_csk_accept"))],
+        (Feature::Accept, Tier::Kprobe) => &[("accept_kretprobe", Probe("inet_csk_accept"))],
+        (Feature::Accept, Tier::Tracepoint) => &[
+            ("accept_tracepoint", Classic("syscalls", "sys_exit_accept")),
+            ("accept4_tracepoint", Classic("syscalls", "sys_exit_accept4")),
+        ],
+        _ => &[],
+    }
+}
+
+/// The loaded object with its hooks attached.
+pub struct Assembled {
+    pub ebpf: Ebpf,
+    pub choices: Vec<Choice>,
+}
+
+/// Attaches what `options` ask for.
+pub fn assemble(options: &Options) -> Result<Assembled, StreamError> {
+    if let Some(tier @ (Tier::Netlink | Tier::Procfs)) = options.tier {
+        return Err(StreamError::NoEvents(tier));
+    }
+    if options.ports.len() > MAX_PORTS {
+        return Err(StreamError::TooManyPorts(options.ports.len()));
+    }
+    check_abi(OBJECT)?;
+    raise_memlock();
+    // A thread of its own: where tracefs is not mounted it mounts one that nobody else sees (see `private_tracefs`).
+    std::thread::scope(|scope| {
+        let loading = std::thread::Builder::new().name("enetstat-load".to_owned());
+        let loading = loading.spawn_scoped(scope, || Assembly::new(options).climb());
+        match loading.map(|thread| thread.join()) {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(cause) => Err(failed("starting a thread", cause).into()),
+        }
+    })
+}
+
+/// Refuses an object whose boundary is another one: its records would be misread.
+fn check_abi(object: &[u8]) -> Result<(), Refusal> {
+    let bad = |cause: object::Error| Refusal::Object(cause.to_string());
+    let file = object::File::parse(object).map_err(bad)?;
+    let symbol = file.symbols().find(|symbol| symbol.name() == Ok(ABI_SYMBOL));
+    let found = symbol.and_then(|symbol| {
+        let section = file.section_by_index(symbol.section_index()?).ok()?;
+        let start = usize::try_from(symbol.address().checked_sub(section.address())?).ok()?;
+        let bytes = section.data().ok()?.get(start..)?.first_chunk()?;
+        Some(u32::from_le_bytes(*bytes))
+    });
+    match found {
+        Some(ABI) => Ok(()),
+        Some(found) => Err(Refusal::Abi { found, expected: ABI }),
+        None => Err(Refusal::Object(format!("it has no symbol {ABI_SYMBOL}"))),
+    }
+}
+
+/// Up to 5.10 maps count as locked memory. Later kernels do not look, and where it is refused the maps' own error tells.
+fn raise_memlock() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Memlock);
+    let hard = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None }).is_err() {
+        let _ = setrlimit(Resource::Memlock, hard);
+    }
+}
+
+fn failed(operation: &'static str, cause: impl std::fmt::Display) -> Refusal {
+    Refusal::Failed { operation, cause: cause.to_string() }
+}
+
+/// What is known about the kernel while the hooks are tried.
+struct Assembly<'a> {
+    options: &'a Options,
+    /// The kernel's types, ours and aya's, or why there are none.
+    types: Result<(Btf, aya::Btf), Option<BtfError>>,
+    offsets: Offsets,
+    /// Why there are no layouts, if so.
+    tracefs: Option<Option<std::io::Error>>,
+    layout: Layout,
+}
+
+impl<'a> Assembly<'a> {
+    fn new(options: &'a Options) -> Self {
+        let root = Path::new("/");
+        let types = Btf::read(root, &TYPES).map_err(Some).and_then(|btf| {
+            let aya = aya::Btf::parse(btf.data(), aya::Endianness::default()).map_err(|_| None)?;
+            Ok((btf, aya))
+        });
+        let offsets = match &types {
+            Ok((btf, _)) => Offsets::resolve(|structure, path| btf.offset(structure, path)),
+            Err(_) => Offsets::NONE,
+        };
+        let mut tracefs = None;
+        let layout = match format::tracefs(root).map(Ok).unwrap_or_else(private_tracefs) {
+            Ok(path) => format::layout(&path),
+            Err(cause) => {
+                tracefs = Some(Some(cause));
+                Layout::NONE
+            }
+        };
+        Self { options, types, offsets, tracefs, layout }
+    }
+
+    /// Takes the best way to see transitions, with the best ways to the rest that go with it.
+    fn climb(&mut self) -> Result<Assembled, StreamError> {
+        let mut refused = Vec::new();
+        for &tier in Feature::States.ladder(self.options.tier) {
+            // The cookie helper came to tracing with 5.12.
+            let attempts: &[bool] = if tier == Tier::TpBtf { &[true, false] } else { &[false] };
+            let mut why = None;
+            for &cookies in attempts {
+                match self.with_states(tier, cookies) {
+                    Ok(Assembled { ebpf, mut choices }) => {
+                        choices.insert(0, Choice { feature: Feature::States, tier: Some(tier), refused });
+                        return self.complete(Assembled { ebpf, choices });
+                    }
+                    // Only a verifier that does not know the helper makes another attempt worthwhile.
+                    Err(refusal @ Refusal::Verifier { .. }) => why = why.or(Some(refusal)),
+                    Err(refusal) => {
+                        why = Some(refusal);
+                        break;
+                    }
+                }
+            }
+            refused.extend(why.map(|why| Refused { tier, why }));
+        }
+        match (self.options.tier, refused.pop()) {
+            (Some(tier), Some(Refused { why, .. })) => {
+                Err(StreamError::Forced { tier, feature: Feature::States, why })
+            }
+            (_, last) => {
+                refused.extend(last);
+                let states = Choice { feature: Feature::States, tier: None, refused };
+                Err(StreamError::NoTier { choices: vec![states] })
+            }
+        }
+    }
+
+    /// Under a forced tier what was asked for must be had. Which process accepted is a bonus where the tier has no call
+    /// to hook but only the ends of system calls.
+    fn complete(&self, mut assembled: Assembled) -> Result<Assembled, StreamError> {
+        let Some(tier) = self.options.tier else { return Ok(assembled) };
+        for choice in &mut assembled.choices {
+            let bonus = choice.feature == Feature::Accept && matches!(tier, Tier::TpBtf | Tier::Tracepoint);
+            if choice.tier.is_none()
+                && !bonus
+                && let Some(Refused { why, .. }) = choice.refused.pop()
+            {
+                return Err(StreamError::Forced { tier, feature: choice.feature, why });
+            }
+        }
+        Ok(assembled)
+    }
+
+    /// Everything, with transitions by `tier`. The transitions are attached last: what they report has its owner's and
+    /// queue's hooks in place.
+    fn with_states(&mut self, tier: Tier, cookies: bool) -> Result<Assembled, Refusal> {
+        let place = |queues: Tier| match queues {
+            Tier::Fentry | Tier::TpBtf if cookies => QueueStore::Socket,
+            _ => QueueStore::Hash,
+        };
+        let queues_wanted = self.options.queues != Queues::Off;
+        let mut queue_ladder = if queues_wanted { Feature::Queues.ladder(self.options.tier) } else { &[] };
+        let mut queues_refused = Vec::new();
+        let mut store = queue_ladder.first().map_or(QueueStore::None, |&first| place(first));
+        loop {
+            let mut ebpf = self.object(cookies, store)?;
+            self.load(&mut ebpf, Feature::States, tier)?;
+            let accept_ladder =
+                if self.options.owners { Feature::Accept.ladder(self.options.tier) } else { &[] };
+            let accept = self.choose(&mut ebpf, Feature::Accept, accept_ladder);
+            let mut queues = self.choose(&mut ebpf, Feature::Queues, queue_ladder);
+            queues_refused.append(&mut queues.refused);
+            let needed = queues.tier.map_or(QueueStore::None, place);
+            if needed != store {
+                // Once more, with the settings that the hook which was taken needs.
+                store = needed;
+                let taken = queue_ladder.iter().position(|&rung| Some(rung) == queues.tier);
+                queue_ladder = taken.map_or(&[], |at| &queue_ladder[at..=at]);
+                continue;
+            }
+            queues.refused = queues_refused;
+            self.attach(&mut ebpf, Feature::States, tier)?;
+            return Ok(Assembled { ebpf, choices: vec![queues, accept] });
+        }
+    }
+
+    /// The first tier of the ladder that loads and attaches.
+    fn choose(&self, ebpf: &mut Ebpf, feature: Feature, ladder: &[Tier]) -> Choice {
+        let mut refused = Vec::new();
+        for &tier in ladder {
+            let tried = self.load(ebpf, feature, tier).and_then(|()| self.attach(ebpf, feature, tier));
+            match tried {
+                Ok(()) => return Choice { feature, tier: Some(tier), refused },
+                Err(why) => {
+                    for (program, _) in hooks(feature, tier) {
+                        // What was attached before the refusal must not stay; what was not cannot be unloaded.
+                        if let Some(program) = ebpf.program_mut(program) {
+                            let _ = match program {
+                                Program::BtfTracePoint(program) => program.unload(),
+                                Program::FExit(program) => program.unload(),
+                                Program::KProbe(program) => program.unload(),
+                                Program::TracePoint(program) => program.unload(),
+                                _ => Ok(()),
+                            };
+                        }
+                    }
+                    refused.push(Refused { tier, why });
+                }
+            }
+        }
+        Choice { feature, tier: None, refused }
+    }
+
+    /// The object with its maps made and its settings written.
+    fn object(&self, cookies: bool, store: QueueStore) -> Result<Ebpf, Refusal> {
+        let options = self.options;
+        let mut config = Config {
+            queue_interval: u64::try_from(options.queue_interval.as_nanos()).unwrap_or(u64::MAX),
+            wake_interval: super::WAKE_INTERVAL.as_nanos() as u64,
+            queues: options.queues as u32,
+            netns: options.netns.unwrap_or(0),
+            port_count: options.ports.len() as u32,
+            has_cookie: u32::from(cookies),
+            recvmsg_args: self.arguments("tcp_recvmsg"),
+            accept_args: self.arguments("inet_csk_accept"),
+            queue_store: store as u32,
+            ..Config::INITIAL
+        };
+        for (slot, &port) in config.ports.iter_mut().zip(&options.ports) {
+            *slot = port;
+        }
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global("CONFIG", &config, true)
+            .override_global("OFFSETS", &self.offsets, true)
+            .override_global("LAYOUT", &self.layout, true)
+            .map_max_entries("EVENTS", options.ring_bytes)
+            .btf(None);
+        if store != QueueStore::Hash {
+            loader.map_max_entries("HASH_QUEUES", 1);
+        }
+        loader.load(OBJECT).map_err(|error| Refusal::from_object(error, memlock()))
+    }
+
+    fn arguments(&self, function: &str) -> u32 {
+        self.types.as_ref().ok().and_then(|(btf, _)| btf.arguments(function)).unwrap_or(0)
+    }
+
+    /// What a tier needs to know beforehand.
+    fn admits(&self, feature: Feature, tier: Tier) -> Result<(), Refusal> {
+        if let Err(cause) = &self.types
+            && (tier != Tier::Tracepoint || feature != Feature::States)
+        {
+            return Err(no_types(cause.as_ref()));
+        }
+        if tier == Tier::Tracepoint
+            && let Some(cause) = &self.tracefs
+        {
+            return Err(Refusal::NoTracefs { cause: cause.as_ref().map(copy) });
+        }
+        let (function, known): (_, &[u32]) = match (feature, tier) {
+            (Feature::Queues, Tier::Fentry | Tier::Kprobe) => ("tcp_recvmsg", &[4, 5, 6]),
+            (Feature::Accept, Tier::Fentry) => ("inet_csk_accept", &[2, 4]),
+            _ => return Ok(()),
+        };
+        match self.arguments(function) {
+            0 => Err(Refusal::NoHook(format!("function {function}"))),
+            found if known.contains(&found) => Ok(()),
+            found => Err(Refusal::Arguments { function, found }),
+        }
+    }
+
+    /// Puts the programs of a tier into the kernel.
+    fn load(&self, ebpf: &mut Ebpf, feature: Feature, tier: Tier) -> Result<(), Refusal> {
+        self.admits(feature, tier)?;
+        for &(name, at) in hooks(feature, tier) {
+            let program = program(ebpf, name)?;
+            let btf = self.types.as_ref().map(|(_, aya)| aya).map_err(|cause| no_types(cause.as_ref()));
+            let loaded = match (program, at) {
+                (Program::BtfTracePoint(program), At::Btf(tracepoint)) => program.load(tracepoint, btf?),
+                (Program::FExit(program), At::Fexit(function)) => program.load(function, btf?),
+                (Program::KProbe(program), At::Probe(_)) => program.load(),
+                (Program::TracePoint(program), At::Classic(..)) => program.load(),
+                _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
+            };
+            loaded.map_err(|error| Refusal::from_program(name, &describe(at), error))?;
+        }
+        Ok(())
+    }
+
+    /// Attaches the loaded programs of a tier.
+    fn attach(&self, ebpf: &mut Ebpf, feature: Feature, tier: Tier) -> Result<(), Refusal> {
+        for &(name, at) in hooks(feature, tier) {
+            let program = program(ebpf, name)?;
+            let attached = match (program, at) {
+                (Program::BtfTracePoint(program), _) => BtfTracePoint::attach(program).map(drop),
+                (Program::FExit(program), _) => FExit::attach(program).map(drop),
+                (Program::KProbe(program), At::Probe(function)) => {
+                    KProbe::attach(program, function, 0).map(drop)
+                }
+                (Program::TracePoint(program), At::Classic(system, event)) => {
+                    TracePoint::attach(program, system, event).map(drop)
+                }
+                _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
+            };
+            attached.map_err(|error| Refusal::from_program(name, &describe(at), error))?;
+        }
+        Ok(())
+    }
+}
+
+fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Refusal> {
+    ebpf.program_mut(name).ok_or_else(|| Refusal::Object(format!("it has no program {name}")))
+}
+
+fn describe(at: At) -> String {
+    match at {
+        At::Btf(tracepoint) => format!("tracepoint {tracepoint}"),
+        At::Fexit(function) | At::Probe(function) => format!("function {function}"),
+        At::Classic(system, event) => format!("tracepoint {system}:{event}"),
+    }
+}
+
+/// The refusal for a kernel without types, anew for each tier that needs them.
+fn no_types(cause: Option<&BtfError>) -> Refusal {
+    match cause {
+        Some(BtfError::Read { path, cause }) => {
+            Refusal::NoBtf(BtfError::Read { path: path.clone(), cause: copy(cause) })
+        }
+        Some(other) => failed("reading the kernel's types", other),
+        None => failed("reading the kernel's types", "they are damaged"),
+    }
+}
+
+fn copy(error: &std::io::Error) -> std::io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error)
+}
+
+/// The soft limit of locked memory, if there is one.
+fn memlock() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Memlock).current
+}
+
+/// Mounts tracefs in a mount namespace of this thread's own: nobody else sees it, and it is gone when the thread and
+/// what it opened are.
+fn private_tracefs() -> Result<std::path::PathBuf, std::io::Error> {
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    let target = Path::new("/sys/kernel/tracing");
+    // SAFETY: a new mount namespace (and with it a file system context of its own) concerns this thread only, which was
+    // made for loading and opens nothing by a path that others rely on.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    mount("tracefs", target, "tracefs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?;
+    Ok(target.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_belongs_to_this_program() {
+        check_abi(OBJECT).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_object_or_another_one_is_refused() {
+        assert!(matches!(check_abi(b"\x7fELF"), Err(Refusal::Object(_))));
+        let number = ABI.to_le_bytes();
+        let symbol = object::File::parse(OBJECT).unwrap();
+        let symbol = symbol.symbols().find(|symbol| symbol.name() == Ok(ABI_SYMBOL)).unwrap();
+        let file = object::File::parse(OBJECT).unwrap();
+        let (start, _) =
+            file.section_by_index(symbol.section_index().unwrap()).unwrap().file_range().unwrap();
+        let at = (start + symbol.address()) as usize;
+        let mut other = OBJECT.to_vec();
+        assert_eq!(other[at..at + 4], number);
+        other[at] ^= 0x40;
+        assert!(matches!(check_abi(&other), Err(Refusal::Abi { found, expected: ABI }) if found != ABI));
+    }
+
+    #[test]
+    fn every_rung_has_programs_of_the_object() {
+        let object = aya_symbols();
+        for feature in [Feature::States, Feature::Queues, Feature::Accept] {
+            for &tier in feature.ladder(None) {
+                assert!(!hooks(feature, tier).is_empty(), "{feature} {tier}");
+                for (name, _) in hooks(feature, tier) {
+                    assert!(object.iter().any(|symbol| symbol == name), "{name}");
+                }
+            }
+        }
+    }
+
+    fn aya_symbols() -> Vec<String> {
+        let file = object::File::parse(OBJECT).unwrap();
+        file.symbols().filter_map(|symbol| symbol.name().ok().map(str::to_owned)).collect()
+    }
+}
