@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod args;
+pub mod exit;
 pub mod kernel;
 pub mod model;
 pub mod names;

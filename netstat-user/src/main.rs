@@ -1,6 +1,55 @@
-fn main() {
-    match netstat_user::args::parse(std::env::args_os()) {
-        Ok(p) => println!("{p:?}"),
-        Err(e) => println!("{e:?}"),
+//! The program: words to a plan, the plan to work, the outcome to an exit code.
+
+use anyhow::Context;
+use netstat_user::args::{self, Plan, Stop};
+use netstat_user::exit::{self, Outcome};
+use netstat_user::{agent, render};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let (code, error) = exit::judge(run());
+    if let Some(error) = error {
+        complain(&format!("enetstat: {error:#}\n"));
     }
+    ExitCode::from(code)
+}
+
+fn run() -> anyhow::Result<Outcome> {
+    let plan = match args::parse(std::env::args_os()) {
+        Ok(plan) => plan,
+        Err(Stop::Show(text)) => return show(text.as_bytes()),
+        Err(Stop::Usage(text)) => {
+            complain(&text);
+            std::process::exit(exit::FAILED.into());
+        }
+    };
+    match plan {
+        Plan::List(plan) => agent::list::run(&plan, &mut stdout()?, &mut io::stderr()),
+        Plan::Schema => {
+            let mut text = Vec::new();
+            render::schema::schema(&mut text);
+            show(&text)
+        }
+        Plan::Trace(_) => anyhow::bail!("trace is not part of this build"),
+        Plan::Capabilities(_) => anyhow::bail!("capabilities is not part of this build"),
+    }
+}
+
+fn show(text: &[u8]) -> anyhow::Result<Outcome> {
+    stdout()?.write_all(text).context("cannot write to standard output")?;
+    Ok(Outcome { complete: true })
+}
+
+/// Standard output without the library's line buffer: renderers hand over large pieces.
+fn stdout() -> anyhow::Result<File> {
+    let own = io::stdout().as_fd().try_clone_to_owned();
+    Ok(File::from(own.context("cannot use standard output")?))
+}
+
+/// Nothing is left to be done when standard error is closed.
+fn complain(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }

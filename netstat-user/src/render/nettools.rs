@@ -66,10 +66,16 @@ impl Layout {
         if self.columns.extend {
             self.user = self.user.max(width(&mut |out| user(out, row.uid, names)));
         }
-        if self.columns.programs {
-            self.program = self.program.max(width(&mut |out| program(out, extra.program)));
+        if self.columns.timers {
+            self.measure_program(extra);
         }
-        self.measure_netns(extra.netns);
+    }
+
+    /// Makes the column of programs wide enough for this one.
+    pub fn measure_program(&mut self, extra: Extra<'_>) {
+        self.scratch.clear();
+        program(&mut self.scratch, extra.program);
+        self.program = self.program.max(text::columns(&self.scratch));
     }
 
     /// Makes the column of namespaces wide enough for this one.

@@ -1,0 +1,347 @@
+//! One listing, or one after another: sources -> rows -> renderer.
+
+mod holders;
+mod place;
+
+use crate::args::plan::ListPlan;
+use crate::exit::Outcome;
+use crate::model::{Clock, Family, Mono, SockRow, UnixRow};
+use crate::names::{self, Names};
+use crate::render::json::Json;
+use crate::render::nettools::{Columns, Extra, Layout};
+use crate::render::text::Pieces;
+use crate::source::procfs::Pass;
+use crate::source::{Netns, NetnsError};
+use anyhow::Context;
+use holders::Holders;
+use place::{Place, Wanted};
+use rustc_hash::FxHashSet;
+use std::io::{self, Write};
+use std::net::IpAddr;
+
+/// Rows held while the widths of columns are measured; tables with more are listed a second time, so that memory stays
+/// small whatever their size.
+const HELD: usize = 4096;
+
+/// The same while host names are looked up: names can only be measured once they are known.
+const HELD_FOR_NAMES: usize = 100_000;
+
+/// Lists, once or for ever, to `out`; remarks go to `err`.
+///
+/// # Errors
+/// When `out` cannot be written, or no socket can be listed at all. A source that refuses beside others that do not is
+/// told on `err` and in the outcome.
+pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let naming = if plan.json { Default::default() } else { plan.naming };
+    let mut lister = Lister { plan, names: Names::of_host(naming), err, complete: true, noted: Vec::new() };
+    loop {
+        let mut out = Pieces::new(out);
+        if plan.json {
+            lister.json(&mut out)?
+        } else {
+            lister.text(&mut out)?
+        }
+        out.flush().context(WRITING)?;
+        match plan.interval {
+            Some(interval) => std::thread::sleep(interval),
+            None => return Ok(Outcome { complete: lister.complete }),
+        }
+    }
+}
+
+const WRITING: &str = "cannot write to standard output";
+
+struct Lister<'a> {
+    plan: &'a ListPlan,
+    names: Names,
+    err: &'a mut dyn Write,
+    complete: bool,
+    /// Remarks made: with `-c` each is made once.
+    noted: Vec<String>,
+}
+
+/// A table of one place, and its rows when they were few enough to be held.
+struct Table {
+    place: usize,
+    wanted: Wanted,
+    /// `None`: not listed yet, or too many.
+    held: Option<Vec<SockRow>>,
+}
+
+impl Lister<'_> {
+    fn text(&mut self, out: &mut Pieces<'_>) -> anyhow::Result<()> {
+        let mut places = self.places()?;
+        let holders = self.holders();
+        if !self.plan.tables.is_empty() {
+            self.inet(out, &mut places, &holders)?;
+        }
+        if self.plan.unix {
+            self.unix(out, &places, &holders)?;
+        }
+        Ok(())
+    }
+
+    fn inet(&mut self, out: &mut Pieces<'_>, places: &mut [Place], holders: &Holders) -> anyhow::Result<()> {
+        let plan = self.plan;
+        let mut layout = Layout::new(Columns::of(plan));
+        let mut tables = self.measure(places, holders, &mut layout);
+        layout.inet_head(&mut out.buf, plan.which);
+        let several = places.len() > 1;
+        for table in &mut tables {
+            let mut written = Ok(());
+            let names = &mut self.names;
+            let mut print = |row: &SockRow, label: &[u8]| {
+                if written.is_ok() {
+                    layout.inet(&mut out.buf, row, extra(holders, row.inode.into(), label), names);
+                    written = out.piece();
+                }
+            };
+            let place = &mut places[table.place];
+            let result = match table.held.take() {
+                Some(rows) => {
+                    rows.iter().for_each(|row| print(row, &place.label));
+                    Ok(Pass::default())
+                }
+                None => {
+                    let label = place.label.clone();
+                    place.inet(table.wanted, &mut |row| print(row, &label))
+                }
+            };
+            written.context(WRITING)?;
+            self.judge(result);
+            self.finish(place, several);
+        }
+        Ok(())
+    }
+
+    /// Makes columns as wide as their widest cell. Rows that cannot be wider than net-tools' columns are not even listed:
+    /// IPv4 addresses without names always fit.
+    fn measure(&mut self, places: &mut [Place], holders: &Holders, layout: &mut Layout) -> Vec<Table> {
+        let plan = self.plan;
+        let naming = plan.naming;
+        let every = naming.hosts || naming.ports || naming.users || (plan.programs && plan.timers);
+        let mut room = if naming.hosts { HELD_FOR_NAMES } else { HELD };
+        let mut hosts: FxHashSet<IpAddr> = FxHashSet::default();
+        let mut tables = Vec::new();
+        let several = places.len() > 1;
+        for (at, place) in places.iter_mut().enumerate() {
+            layout.measure_netns(&place.label);
+            for &(protocol, family) in &plan.tables {
+                let wanted = Wanted { protocol, family, which: plan.which, totals: plan.timers };
+                let mut held = None;
+                if every || family == Family::V6 {
+                    let mut rows = Vec::new();
+                    let mut fits = true;
+                    let label = place.label.clone();
+                    let result = place.inet(wanted, &mut |row| {
+                        fits &= room > 0;
+                        if fits {
+                            room -= 1;
+                            rows.push(*row);
+                        }
+                        if naming.hosts {
+                            hosts.extend([row.local.addr, row.foreign.addr]);
+                        } else {
+                            layout.measure(row, extra(holders, row.inode.into(), &label), &mut self.names);
+                        }
+                    });
+                    // What failed is tried again when it is its turn, and told then.
+                    if result.as_ref().is_ok_and(|pass| pass.faulty == 0) && fits {
+                        held = Some(rows);
+                    } else {
+                        room += rows.len();
+                    }
+                }
+                tables.push(Table { place: at, wanted, held });
+            }
+            self.finish(place, several);
+        }
+        if naming.hosts {
+            self.resolve(hosts);
+            for table in &tables {
+                for row in table.held.iter().flatten() {
+                    let extra = extra(holders, row.inode.into(), &places[table.place].label);
+                    layout.measure(row, extra, &mut self.names);
+                }
+            }
+        }
+        tables
+    }
+
+    fn resolve(&mut self, hosts: FxHashSet<IpAddr>) {
+        let silent = self.names.resolve(hosts, names::PATIENCE);
+        if silent > 0 {
+            let seconds = names::PATIENCE.as_secs();
+            self.note(format!(
+                "enetstat: no answer about {silent} addresses within {seconds} seconds: shown as numbers (-n asks for none)\n"
+            ));
+        }
+    }
+
+    fn unix(&mut self, out: &mut Pieces<'_>, places: &[Place], holders: &Holders) -> anyhow::Result<()> {
+        let plan = self.plan;
+        let mut layout = Layout::new(Columns::of(plan));
+        for place in places {
+            layout.measure_netns(&place.label);
+            if plan.programs {
+                let mut measure = |row: &UnixRow| layout.measure_program(extra(holders, row.inode, &[]));
+                // What fails is told when the rows are printed.
+                let _ = place.unix(plan.which, &mut measure);
+            }
+        }
+        layout.unix_head(&mut out.buf, plan.which);
+        for place in places {
+            let mut written = Ok(());
+            let result = place.unix(plan.which, &mut |row| {
+                if written.is_ok() {
+                    layout.unix(&mut out.buf, row, extra(holders, row.inode, &place.label));
+                    written = out.piece();
+                }
+            });
+            written.context(WRITING)?;
+            self.judge(result);
+        }
+        Ok(())
+    }
+
+    fn json(&mut self, out: &mut Pieces<'_>) -> anyhow::Result<()> {
+        let plan = self.plan;
+        let mut places = self.places()?;
+        let holders = plan.programs.then(|| self.holders());
+        let several = places.len() > 1;
+        let mut json = Json::new(false, Clock::now());
+        for place in &mut places {
+            for &(protocol, family) in &plan.tables {
+                let at = Mono::now();
+                let mut written = Ok(());
+                let wanted = Wanted { protocol, family, which: plan.which, totals: true };
+                let result = place.inet(wanted, &mut |row| {
+                    if written.is_ok() {
+                        json.socket(
+                            &mut out.buf,
+                            at,
+                            row,
+                            holders.as_ref().map(|holders| holders.of(row.inode.into())),
+                        );
+                        written = out.piece();
+                    }
+                });
+                written.context(WRITING)?;
+                self.judge(result);
+            }
+            if plan.unix {
+                let (at, inum) = (Mono::now(), place.inum());
+                let mut written = Ok(());
+                let result = place.unix(plan.which, &mut |row| {
+                    if written.is_ok() {
+                        json.unix(
+                            &mut out.buf,
+                            at,
+                            inum,
+                            row,
+                            holders.as_ref().map(|holders| holders.of(row.inode)),
+                        );
+                        written = out.piece();
+                    }
+                });
+                written.context(WRITING)?;
+                self.judge(result);
+            }
+            self.finish(place, several);
+        }
+        Ok(())
+    }
+
+    /// The namespaces to list, sorted by inode.
+    fn places(&mut self) -> anyhow::Result<Vec<Place>> {
+        let tier = self.plan.tier;
+        if !self.plan.all_netns {
+            return Ok(vec![Place::new(Netns::current().ok(), tier)]);
+        }
+        let all = Netns::all();
+        self.refused(&all.errors);
+        anyhow::ensure!(!all.found.is_empty(), "no network namespace can be examined");
+        Ok(all.found.into_iter().map(|netns| Place::new(Some(netns), tier)).collect())
+    }
+
+    /// Says how many places refused to show a namespace, and the first reason.
+    fn refused(&mut self, errors: &[NetnsError]) {
+        let Some(first) = errors.first() else { return };
+        self.complete = false;
+        let reason = chain(first);
+        let more = match errors.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} like it)"),
+        };
+        self.note(format!("enetstat: some network namespaces may be missing: {reason}{more}\n"));
+    }
+
+    fn holders(&mut self) -> Holders {
+        if !self.plan.programs {
+            return Holders::default();
+        }
+        match Holders::find() {
+            Ok(holders) => {
+                if let Some(note) = holders.note() {
+                    self.note(note);
+                }
+                holders
+            }
+            Err(error) => {
+                self.complete = false;
+                self.note(format!("enetstat: owners are not known: {}\n", chain(&error)));
+                Holders::default()
+            }
+        }
+    }
+
+    /// Tells what went wrong with a table; the others are shown all the same.
+    fn judge(&mut self, result: anyhow::Result<Pass>) {
+        match result {
+            Ok(pass) => {
+                for fault in &pass.faults {
+                    self.note(format!("enetstat: {}\n", chain(fault)));
+                }
+                self.complete &= pass.faulty == 0;
+            }
+            Err(error) => {
+                self.complete = false;
+                self.note(format!("enetstat: {error:#}\n"));
+            }
+        }
+    }
+
+    fn finish(&mut self, place: &mut Place, close: bool) {
+        let notes = std::mem::take(&mut place.notes);
+        if self.plan.verbose {
+            notes.into_iter().for_each(|note| self.note(format!("enetstat: {note}\n")));
+        }
+        if close {
+            place.close();
+        }
+    }
+
+    fn note(&mut self, note: String) {
+        if !self.noted.contains(&note) {
+            // A closed standard error is no reason to stop listing.
+            let _: io::Result<()> = self.err.write_all(note.as_bytes());
+            self.noted.push(note);
+        }
+    }
+}
+
+fn extra<'a>(holders: &'a Holders, inode: u64, label: &'a [u8]) -> Extra<'a> {
+    Extra { program: holders.text(inode), netns: label }
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

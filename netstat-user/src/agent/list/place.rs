@@ -1,0 +1,160 @@
+//! A network namespace and the sources that list it.
+
+use crate::args::plan::{ListTier, Which};
+use crate::model::{Family, Protocol, SockRow, States, TcpState, UnixRow, UnixState};
+use crate::source::procfs::Pass;
+use crate::source::{Diag, DiagError, Netns, Procfs, Request};
+use std::os::unix::ffi::OsStrExt;
+
+/// A table of inet sockets, and how much of it is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    pub protocol: Protocol,
+    pub family: Family,
+    pub which: Which,
+    /// Counters and both numbers of the timer.
+    pub totals: bool,
+}
+
+/// Where sockets are listed.
+pub struct Place {
+    /// `None` when the namespace we are in cannot be examined; it can be listed nevertheless.
+    netns: Option<Netns>,
+    diag: Option<Diag>,
+    tier: ListTier,
+    /// Name of the namespace, or its inode.
+    pub label: Vec<u8>,
+    /// What was refused and replaced, for the curious.
+    pub notes: Vec<String>,
+}
+
+impl Place {
+    pub fn new(netns: Option<Netns>, tier: ListTier) -> Self {
+        let label = match &netns {
+            Some(Netns { name: Some(name), .. }) => name.as_bytes().to_vec(),
+            Some(Netns { inum, .. }) => inum.to_string().into_bytes(),
+            None => Vec::new(),
+        };
+        Self { netns, diag: None, tier, label, notes: Vec::new() }
+    }
+
+    /// Inode of the namespace; 0 when unknown.
+    pub fn inum(&self) -> u32 {
+        self.netns.as_ref().map_or(0, |netns| netns.inum)
+    }
+
+    /// Gives the wanted rows, in the kernel's order: from sock_diag or, when that refuses, from /proc. Returns the lines
+    /// of /proc that could not be read.
+    ///
+    /// # Errors
+    /// When neither source could be read to its end; rows given before are right.
+    pub fn inet(&mut self, wanted: Wanted, each: &mut dyn FnMut(&SockRow)) -> anyhow::Result<Pass> {
+        let mut shown = |row: &SockRow| {
+            if is_shown(row, wanted.which) {
+                each(row);
+            }
+        };
+        if self.tier != ListTier::Procfs {
+            let mut given = false;
+            match self.by_diag(wanted, &mut |row| {
+                given = true;
+                shown(row);
+            }) {
+                Ok(()) => return Ok(Pass::default()),
+                Err(error) if given || self.tier == ListTier::Netlink => return Err(error.into()),
+                Err(error) => {
+                    let note = format!("{:#}; using /proc/net", anyhow::Error::from(error));
+                    if !self.notes.contains(&note) {
+                        self.notes.push(note);
+                    }
+                }
+            }
+        }
+        let Wanted { protocol, family, .. } = wanted;
+        if self.is_here() {
+            return Ok(Procfs::host().list(protocol, family, &mut shown)?);
+        }
+        let mut rows = Vec::new();
+        let pass = self.within(|| Procfs::host().list(protocol, family, &mut |row| rows.push(*row)))??;
+        rows.iter().for_each(shown);
+        Ok(pass)
+    }
+
+    /// Gives the wanted unix sockets, in the kernel's order. Only /proc tells all that netstat shows of them.
+    pub fn unix(&self, which: Which, each: &mut dyn FnMut(&UnixRow)) -> anyhow::Result<Pass> {
+        let mut shown = |row: &UnixRow| {
+            if is_unix_shown(row, which) {
+                each(row);
+            }
+        };
+        if self.is_here() {
+            return Ok(Procfs::host().unix(&mut shown)?);
+        }
+        let mut rows = Vec::new();
+        let pass = self.within(|| Procfs::host().unix(&mut |row| rows.push(row.clone())))??;
+        rows.iter().for_each(shown);
+        Ok(pass)
+    }
+
+    /// Gives back the socket: with many namespaces not all can be open.
+    pub fn close(&mut self) {
+        self.diag = None;
+    }
+
+    fn by_diag(&mut self, wanted: Wanted, each: &mut dyn FnMut(&SockRow)) -> Result<(), DiagError> {
+        let Wanted { protocol, family, which, totals } = wanted;
+        let diag = match &mut self.diag {
+            Some(diag) => diag,
+            none => none.insert(match &self.netns {
+                Some(netns) => Diag::open(netns)?,
+                None => Diag::open(&Netns::current()?)?,
+            }),
+        };
+        let totals = totals && protocol == Protocol::Tcp;
+        diag.list(&Request { protocol, family, states: states(protocol, which), totals }, each)?;
+        Ok(())
+    }
+
+    fn is_here(&self) -> bool {
+        let current = Netns::current().map(|netns| netns.inum);
+        self.netns.as_ref().is_none_or(|netns| current.is_ok_and(|inum| inum == netns.inum))
+    }
+
+    fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+        match &self.netns {
+            Some(netns) => Ok(netns.run(work)?),
+            None => Ok(work()),
+        }
+    }
+}
+
+/// The states worth asking the kernel for: it need not walk the established sockets when only listeners are wanted.
+fn states(protocol: Protocol, which: Which) -> States {
+    match (protocol, which) {
+        (Protocol::Tcp, Which::Listening) => States::of(&[TcpState::Listen]),
+        (Protocol::Tcp, Which::Connected) => States(States::ALL.0 & !TcpState::Listen.bit()),
+        _ => States::ALL,
+    }
+}
+
+/// What net-tools takes for a listening inet socket: TCP without a foreign port, others without a foreign address.
+fn is_shown(row: &SockRow, which: Which) -> bool {
+    let listening = match row.protocol {
+        Protocol::Tcp => row.foreign.port == 0,
+        Protocol::Udp | Protocol::UdpLite | Protocol::Raw => row.foreign.addr.is_unspecified(),
+    };
+    match which {
+        Which::All => true,
+        Which::Listening => listening,
+        Which::Connected => !listening,
+    }
+}
+
+fn is_unix_shown(row: &UnixRow, which: Which) -> bool {
+    let listening = row.listening && row.state == UnixState::Unconnected;
+    match which {
+        Which::All => true,
+        Which::Listening => listening,
+        Which::Connected => !listening,
+    }
+}
