@@ -1,1 +1,39 @@
-fn main() {}
+//! What enetstat must show on a real kernel, one file a behaviour, each test in a network namespace of its own.
+//!
+//! `ENETSTAT_TIER` forces a tier; `ENETSTAT_TEST_CONNECTIONS` and `ENETSTAT_TEST_STARTS` scale the long ones;
+//! `ENETSTAT_TEST_LONG=1` adds what takes minutes.
+
+mod complete;
+mod current;
+mod filters;
+mod loss;
+mod owners;
+mod privilege;
+mod queues;
+mod race;
+mod short;
+
+use anyhow::{Result, ensure};
+use netstat_common::TcpState;
+use netstat_tests::json::{Kind, Line};
+
+/// Steps that the lines tell of one socket, in order.
+fn steps(lines: &[Line], cookie: u64) -> Vec<(TcpState, TcpState)> {
+    of(lines, cookie).filter_map(Line::step).collect()
+}
+
+/// Transitions of one socket.
+fn of(lines: &[Line], cookie: u64) -> impl Iterator<Item = &Line> {
+    lines.iter().filter(move |line| line.kind == Kind::Transition && line.cookie == Some(cookie))
+}
+
+/// The summary says that nothing was lost and nothing had to be repaired.
+fn ensure_healthy(output: &netstat_tests::Output) -> Result<()> {
+    let summary = output.summary()?;
+    let number = |key: &str| {
+        summary[key].as_u64().or_else(|| summary[key].as_str().and_then(|text| text.parse().ok()))
+    };
+    ensure!(number("enetstat.lost") == Some(0), "lost: {summary}");
+    ensure!(number("enetstat.repaired") == Some(0), "repaired: {summary}");
+    Ok(())
+}

@@ -56,7 +56,10 @@ fn dump(family: u8) -> Result<Vec<Row>> {
         let (pointer, length) = (buffer.as_mut_ptr().cast(), buffer.len());
         // SAFETY: the pointer is to `length` writable bytes.
         let got = unsafe { libc::recv(socket.as_raw_fd(), pointer, length, 0) };
-        let got = usize::try_from(got).map_err(|_| std::io::Error::last_os_error())?;
+        if got < 0 {
+            return Err(std::io::Error::last_os_error()).context("sock_diag reply");
+        }
+        let got = got.unsigned_abs();
         if messages(&buffer[..got], &mut rows)? {
             return Ok(rows);
         }

@@ -186,7 +186,7 @@ impl Trace {
             std::thread::sleep(Duration::from_millis(5));
         };
         if let Some(reader) = self.reader.take() {
-            reader.join().map_err(|_| anyhow::anyhow!("the reader of stderr panicked"))?;
+            sys::joined(reader.join())?;
         }
         let mut err = std::mem::take(&mut self.preface);
         err.extend(self.said.try_iter());

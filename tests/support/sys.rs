@@ -57,10 +57,23 @@ pub fn stream_socket(v6: bool, flags: i32) -> io::Result<OwnedFd> {
 /// Makes the child process of `command` end when the thread that starts it ends.
 pub fn die_with_parent(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
-    // SAFETY: prctl is async-signal-safe and the closure allocates nothing.
-    unsafe {
-        command.pre_exec(|| checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)).map(|_| ()));
+    fn bind_life() -> io::Result<()> {
+        // SAFETY: no pointer is passed.
+        checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }).map(|_| ())
     }
+    // SAFETY: prctl is async-signal-safe and the function allocates nothing.
+    unsafe { command.pre_exec(bind_life) };
+}
+
+/// Waits for a thread that is to give a result.
+///
+/// # Errors
+/// It panicked.
+pub fn joined<T>(result: std::thread::Result<T>) -> io::Result<T> {
+    result.map_err(|panic| {
+        let said = panic.downcast_ref::<&str>().map_or_else(String::new, |text| format!(": {text}"));
+        io::Error::other(format!("a thread panicked{said}"))
+    })
 }
 
 /// Sends a signal to a process that we started and have not waited for.

@@ -62,7 +62,7 @@ impl Pair {
         std::thread::scope(|scope| {
             let reader = scope.spawn(move || server.read_exact(&mut vec![0; bytes.len()]));
             client.write_all(bytes)?;
-            reader.join().map_err(|_| io::Error::other("the reading thread panicked"))?
+            sys::joined(reader.join())?
         })
     }
 
@@ -107,7 +107,7 @@ impl Pair {
             (shut(&self.client), other.join())
         });
         both.0?;
-        both.1.map_err(|_| io::Error::other("the closing thread panicked"))?
+        sys::joined(both.1)?
     }
 }
 

@@ -1,0 +1,83 @@
+//! Connections come and go while the tracer starts: none is missing, none doubled.
+
+use anyhow::{Result, ensure};
+use netstat_tests::check::{Demands, check};
+use netstat_tests::need::{Need, need};
+use netstat_tests::storm::Storm;
+use netstat_tests::{NetNs, Output, Trace, scale};
+use std::time::Duration;
+
+/// What the tracer may need to conclude the last ends before it is interrupted, nanoseconds.
+const SETTLING: u64 = 500_000_000;
+
+#[test]
+fn a_start_amid_traffic_misses_and_doubles_nothing() -> Result<()> {
+    let Some(tier) = need(Need::Events)? else { return Ok(()) };
+    let starts = scale("ENETSTAT_TEST_STARTS", 100)?;
+    let _namespace = NetNs::enter()?;
+    // One round of workload carries several starts, so that the truth of each round stays small.
+    let mut left = starts;
+    let (mut whole, mut partial) = (0, 0);
+    while left > 0 {
+        let round = left.min(10);
+        left -= round;
+        let outputs = one_round(&tier, round)?;
+        whole += outputs.0;
+        partial += outputs.1;
+    }
+    // A race that nothing took part in proves nothing.
+    ensure!(whole > 0 && partial > 0, "{whole} connections after and {partial} during the starts");
+    Ok(())
+}
+
+fn one_round(tier: &netstat_tests::need::Tier, starts: u64) -> Result<(u64, u64)> {
+    // Without pause one after the other, and besides many that are held over the moment of attaching.
+    let quick = Storm::start(&[
+        "--connections",
+        "1000000",
+        "--processes",
+        "2",
+        "--v4",
+        "--v6",
+        "--pause",
+        "500",
+        "--seconds",
+        "30",
+    ]);
+    let mut quick = quick?;
+    let mut slow = Storm::start(&[
+        "--connections",
+        "20000",
+        "--v4",
+        "--v6",
+        "--hold",
+        "300",
+        "--pause",
+        "100000",
+        "--seconds",
+        "30",
+    ])?;
+    let mut outputs: Vec<(u64, Output)> = Vec::new();
+    for start in 0..starts {
+        if !quick.runs()? || !slow.runs()? {
+            ensure!(start > 0, "the workload ended before the first start");
+            break;
+        }
+        let trace = Trace::start(tier, &[])?;
+        std::thread::sleep(Duration::from_millis(900));
+        outputs.push((trace.attached, trace.stop()?));
+    }
+    // Every client stops at its time limit.
+    let mut truth = quick.finish()?;
+    truth.connections.extend(slow.finish()?.connections);
+    let (mut whole, mut partial) = (0, 0);
+    for (index, (attached, output)) in outputs.iter().enumerate() {
+        let until = output.told_to_end.saturating_sub(SETTLING);
+        let demands = Demands { attached: *attached, until, owners: false, bytes: false };
+        let report = check(&truth, &output.lines()?, &demands);
+        ensure!(report.faults.is_empty(), "start {index}: {report}");
+        whole += report.whole;
+        partial += report.partial;
+    }
+    Ok((whole, partial))
+}
