@@ -39,8 +39,7 @@ pub fn interval(text: &str) -> Result<Duration, String> {
 
 /// A number of seconds, with or without a fraction.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 =
-        text.parse().map_err(|_: std::num::ParseFloatError| "not a number of seconds".to_owned())?;
+    let seconds: f64 = text.parse().ok().ok_or("not a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
@@ -53,9 +52,7 @@ pub fn ring_bytes(text: &str) -> Result<u32, String> {
         _ => (text, 1_u64),
     };
     let page = rustix::param::page_size() as u64;
-    let size: u64 = digits
-        .parse()
-        .map_err(|_: std::num::ParseIntError| "not a number of bytes (4096, 64K, 4M)".to_owned())?;
+    let size: u64 = digits.parse().ok().ok_or("not a number of bytes (4096, 64K, 4M)")?;
     match size.checked_mul(factor) {
         Some(size) if size.is_power_of_two() && (page..=1 << 30).contains(&size) => Ok(size as u32),
         _ => Err(format!("must be a power of two from one page ({page} bytes) to 1G")),

@@ -4,8 +4,8 @@ use super::field::{Field, Kind};
 use super::object::{Object, Stamp};
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Comm, Conn, Ended, Family, How, Learnt, Mono, Pid, Protocol, Repair, SockRow, TimerKind, Told,
-    Totals, Transition, UnixKind, UnixRow, UnixState,
+    Clock, Comm, Conn, Ended, Family, How, Learnt, Mono, Pid, Protocol, Repair, SockRow, TcpState, TimerKind,
+    Told, Totals, Transition, UnixKind, UnixRow, UnixState,
 };
 use std::net::IpAddr;
 
@@ -125,12 +125,15 @@ impl Json {
         match row.protocol {
             Protocol::Tcp => object.text(Field::State, row.state.otel().as_bytes()),
             Protocol::Raw => object.integer(Field::RawState, row.state as u8),
-            Protocol::Udp | Protocol::UdpLite if row.state == crate::model::TcpState::Established => {
+            Protocol::Udp | Protocol::UdpLite if row.state == TcpState::Established => {
                 object.text(Field::State, row.state.otel().as_bytes());
             }
             Protocol::Udp | Protocol::UdpLite => {}
         }
-        user(&mut object, Some(row.uid));
+        // What remains of a closed socket, or a request for one, has no user; the kernel says 0.
+        let userless =
+            row.timer.kind == TimerKind::TimeWait || (row.state == TcpState::SynRecv && row.inode == 0);
+        user(&mut object, (!userless).then_some(row.uid));
         netns(&mut object, row.netns);
         if let Some(cookie) = row.cookie {
             object.integer64(Field::Cookie, cookie.get());
@@ -143,7 +146,7 @@ impl Json {
         }
         object.integer(Field::QueueReceive, row.rqueue);
         // Without a cookie the row is from /proc, which does not tell the backlog limit of a listener.
-        if row.cookie.is_some() || row.state != crate::model::TcpState::Listen {
+        if row.cookie.is_some() || row.state != TcpState::Listen {
             object.integer(Field::QueueSend, row.wqueue);
         }
         timer(&mut object, row);

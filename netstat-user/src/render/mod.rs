@@ -13,3 +13,5 @@ mod errno;
 mod object;
 #[cfg(test)]
 pub(crate) mod sample;
+#[cfg(test)]
+mod tests;

@@ -61,8 +61,7 @@ impl FromStr for Prefix {
             None => (text, None),
         };
         let bare = addr.strip_prefix('[').and_then(|addr| addr.strip_suffix(']')).unwrap_or(addr);
-        let addr: IpAddr =
-            bare.parse().map_err(|_: std::net::AddrParseError| PrefixError::Address(addr.to_owned()))?;
+        let addr: IpAddr = bare.parse().ok().ok_or_else(|| PrefixError::Address(addr.to_owned()))?;
         let Some(given) = len else { return Ok(Self { addr, len: bits(addr) }) };
         let bad = || PrefixError::Length { given: given.to_owned(), most: bits(addr), addr };
         given.parse().ok().and_then(|len| Self::new(addr, len)).ok_or_else(bad)
@@ -131,8 +130,8 @@ impl Filter {
     fn wants_process(&self, owner: Option<&Owner>, actor: Option<Pid>) -> bool {
         let pid_wanted = self.pids.is_empty()
             || self.pids.iter().any(|&pid| owner.is_some_and(|owner| owner.pid == pid) || actor == Some(pid));
-        let comm_wanted = self.comms.is_empty()
-            || owner.is_some_and(|owner| self.comms.iter().any(|&comm| comm == owner.comm));
+        let comm_wanted =
+            self.comms.is_empty() || owner.is_some_and(|owner| self.comms.contains(&owner.comm));
         pid_wanted && comm_wanted
     }
 }

@@ -54,6 +54,12 @@ impl Holders {
         self.processes[range].iter().copied()
     }
 
+    /// The same, or `None` when a file must hold it but the holder was not found: it is hidden from us, or the kernel.
+    pub fn known(&self, inode: u64) -> Option<impl Iterator<Item = (Pid, Comm)>> {
+        let mut found = self.of(inode).peekable();
+        (inode == 0 || found.peek().is_some()).then_some(found)
+    }
+
     /// What net-tools says when it could not look at every process.
     pub fn note(&self) -> Option<String> {
         let user = rustix::process::geteuid().as_raw();

@@ -221,7 +221,7 @@ impl Lister<'_> {
                             &mut out.buf,
                             at,
                             row,
-                            holders.as_ref().map(|holders| holders.of(row.inode.into())),
+                            holders.as_ref().and_then(|holders| holders.known(row.inode.into())),
                         );
                         written = out.piece();
                     }
@@ -239,7 +239,7 @@ impl Lister<'_> {
                             at,
                             inum,
                             row,
-                            holders.as_ref().map(|holders| holders.of(row.inode)),
+                            holders.as_ref().and_then(|holders| holders.known(row.inode)),
                         );
                         written = out.piece();
                     }
