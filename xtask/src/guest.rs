@@ -160,6 +160,10 @@ impl Watch {
                 {
                     outcome.died(end);
                 }
+            } else if let Some(test) = word.strip_prefix("at ") {
+                if let Some(outcome) = self.report.outcomes.last_mut() {
+                    outcome.learn(test);
+                }
             } else if let Some(problem) = word.strip_prefix("problem ") {
                 self.report.problems.push(problem.to_owned());
             } else if word == "done" {
@@ -197,7 +201,7 @@ mod tests {
             "|test result: ok. 1 passed; 0 failed; 0 ignored",
             "@@enetstat end 0 exit 0",
             "@@enetstat begin 1",
-            "|test a ... ",
+            "@@enetstat at test a ... ",
             "@@enetstat end 1 timeout",
             "@@enetstat done",
         ]);

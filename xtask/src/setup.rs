@@ -11,7 +11,7 @@ use crate::linker::{self, Rustc};
 use crate::shell::{self, say};
 
 /// The release of cargo-deny that `lint` uses.
-const CARGO_DENY: &str = "0.18.9";
+const CARGO_DENY: &str = "0.20.2";
 
 /// What the tests use, and the Debian package it comes from.
 const TEST_PROGRAMS: &[(&str, &str)] = &[

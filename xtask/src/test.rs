@@ -50,7 +50,12 @@ pub fn test(with_vm: bool, args: &[String]) -> anyhow::Result<()> {
     tally.doctests(args);
     for program in privileged {
         match shell::as_root(&program.path, &variables(program, &enetstat)) {
-            Some(mut command) => tally.run(program, command.arg("--test-threads=1").args(args)),
+            Some(mut command) => {
+                if !shell::is_root() {
+                    say(format_args!("asking sudo for root, to run the tests `{}`", program.name));
+                }
+                tally.run(program, command.arg("--test-threads=1").args(args));
+            }
             None => tally.left_out.push(format!(
                 "the tests `{}` need root, and sudo cannot give it here; as root, in {}, run: ENETSTAT_BIN={} {} --test-threads=1",
                 program.name,

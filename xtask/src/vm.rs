@@ -156,18 +156,32 @@ fn one_kernel(
     fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let initramfs = directory.join("initramfs");
     let limit = Duration::from_secs(options.limit * 60);
-    pack(&kernel, tiers, executables, &initramfs, options)?;
     let mut qemu = guest::command(&kernel.image, &initramfs);
-    let log = directory.join("console.log");
-    say(format_args!("booting {} ({} tiers); console: {}", kernel.release, tiers.len(), log.display()));
-    let report = guest::run(&mut qemu, &log, limit)?;
+    let mut all = Vec::new();
+    let mut left = tiers;
+    // A guest that dies takes one tier with it: another one goes on with the rest.
+    for attempt in 0.. {
+        let suffix = if attempt == 0 { String::new() } else { format!(".{attempt}") };
+        let log = directory.join(format!("console.log{suffix}"));
+        pack(&kernel, left, executables, &initramfs, options)?;
+        say(format_args!("booting {} for {}; console: {}", kernel.release, left.join(", "), log.display()));
+        let report = guest::run(&mut qemu, &log, limit)?;
+        tell(&kernel, left, &report);
+        let done = if report.death.is_some() { report.outcomes.len().max(1) } else { left.len() };
+        let (now, later) = left.split_at(done.min(left.len()));
+        let stillborn = report.outcomes.is_empty();
+        all.extend(parts(&kernel, if stillborn { left } else { now }, report));
+        left = later;
+        if left.is_empty() || stillborn {
+            break;
+        }
+    }
     if options.keep {
         say(format_args!("start it again with: {}", by_hand(&shell::show(&qemu))));
     } else {
         let _ = fs::remove_file(&initramfs);
     }
-    tell(&kernel, &report);
-    Ok(parts(&kernel, tiers, report))
+    Ok(all)
 }
 
 /// The kernel's command line has spaces.
@@ -176,15 +190,18 @@ fn by_hand(command: &str) -> String {
 }
 
 /// What a guest printed is shown only where something went wrong; the log has all of it.
-fn tell(kernel: &Kernel, report: &Report) {
+fn tell(kernel: &Kernel, tiers: &[String], report: &Report) {
     for problem in &report.problems {
         say(format_args!("{}: {problem}", kernel.release));
     }
-    for (outcome, output) in report.outcomes.iter().zip(&report.outputs) {
-        let mut stderr = std::io::stderr().lock();
-        let closing = output.lines().rfind(|line| line.starts_with("test result:")).map(str::to_owned);
-        let shown = if outcome.failed > 0 { Some(output.clone()) } else { closing.map(|line| line + "\n") };
-        let _ = stderr.write_all(shown.unwrap_or_default().as_bytes());
+    for ((tier, outcome), output) in tiers.iter().zip(&report.outcomes).zip(&report.outputs) {
+        let closing =
+            output.lines().rfind(|line| line.starts_with("test result:")).unwrap_or("no test result");
+        if outcome.failed > 0 {
+            say(format_args!("{}, tier {tier}, all it printed:", kernel.release));
+            let _ = std::io::stderr().lock().write_all(output.as_bytes());
+        }
+        say(format_args!("{}, tier {tier}: {closing}", kernel.release));
     }
     if let Some(death) = &report.death {
         say(format_args!("{}: {death}", kernel.release));
@@ -215,7 +232,7 @@ pub fn summarize(parts: &[Part]) -> usize {
     let wide = parts.iter().map(|part| part.kernel.len()).max().unwrap_or_default();
     for part in parts {
         let took =
-            part.took.map(|took| format!("  ({} s for this kernel)", took.as_secs())).unwrap_or_default();
+            part.took.map(|took| format!("  ({} s in this guest)", took.as_secs())).unwrap_or_default();
         let verdict = if part.failed() { "FAILED" } else { "ok" };
         say(format_args!("{:wide$}  {:10}  {verdict:6}  {}{took}", part.kernel, part.tier, part.outcome));
         for name in &part.outcome.failures {

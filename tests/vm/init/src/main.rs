@@ -4,6 +4,7 @@
 //! one, and powers off. Everything is told on the console, one line each:
 //!
 //! * `@@enetstat begin N` and `@@enetstat end N exit CODE|signal NUMBER|timeout` around command N, counted from 0;
+//! * `@@enetstat at test NAME ... ` when a test begins;
 //! * `@@enetstat alive` every few seconds, so that a stuck guest differs from a long test;
 //! * `@@enetstat done` at the end;
 //! * `|` before every line a command printed, so that the kernel's own messages cannot be taken for it.

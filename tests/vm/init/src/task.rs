@@ -1,7 +1,7 @@
 //! One command of `/etc/tests`: seconds, directory, variables, program and arguments, separated by tabs.
 
 use std::fmt;
-use std::io::{self, BufRead as _, BufReader, PipeReader};
+use std::io::{self, PipeReader, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -143,14 +143,23 @@ fn reap() {
     }
 }
 
-/// Whole lines only, so that the kernel's messages fall between them.
-fn relay(reader: PipeReader) {
-    let mut reader = BufReader::new(reader);
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-        let text = String::from_utf8_lossy(&line);
-        say(format_args!("|{}", text.trim_end_matches(['\n', '\r'])));
-        line.clear();
+/// Whole lines only, so that the kernel's messages fall between them. The test harness writes a test's name before it
+/// runs and the rest of the line after: that name is told at once, for the case that the guest does not survive it.
+fn relay(mut reader: PipeReader) {
+    let mut pending = Vec::new();
+    let mut chunk = [0; 8192];
+    while let Ok(length @ 1..) = reader.read(&mut chunk) {
+        pending.extend_from_slice(&chunk[..length]);
+        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            say(format_args!("|{}", String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r'])));
+        }
+        if pending.starts_with(b"test ") && pending.ends_with(b" ... ") {
+            say(format_args!("@@enetstat at {}", String::from_utf8_lossy(&pending)));
+        }
+    }
+    if !pending.is_empty() {
+        say(format_args!("|{}", String::from_utf8_lossy(&pending)));
     }
 }
 
