@@ -33,8 +33,8 @@ fn run() -> anyhow::Result<Outcome> {
             render::schema::schema(&mut text);
             show(&text)
         }
-        Plan::Trace(_) => anyhow::bail!("trace is not part of this build"),
-        Plan::Capabilities(_) => anyhow::bail!("capabilities is not part of this build"),
+        Plan::Trace(plan) => agent::trace::run(&plan, &mut stdout()?, &mut io::stderr()),
+        Plan::Capabilities(tier) => agent::capabilities::run(tier.as_deref(), &mut stdout()?),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Wiring: plan -> sources -> table -> sinks. Only here are threads and tasks started.
 
+pub mod capabilities;
 pub mod list;
 pub mod live;
 pub mod trace;

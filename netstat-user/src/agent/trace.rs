@@ -104,7 +104,8 @@ fn announce(plan: &TracePlan, live: &Live, err: &mut dyn Write) -> io::Result<()
         None => "by listing only, so short-lived states are missed".to_owned(),
     };
     let there = live.table().open_rows().count();
-    writeln!(err, "tracing {what} {how}, {there} sockets were there; interrupt to end")
+    let sockets = if there == 1 { "1 TCP socket was" } else { &format!("{there} TCP sockets were") };
+    writeln!(err, "tracing {what} {how}; {sockets} there; interrupt to end")
 }
 
 /// Done at the first signal that asks to end, or after `duration`.

@@ -24,7 +24,7 @@ use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use aya_log::EbpfLogger;
 use bytes::BytesMut;
 use netstat_common::Loss;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 /// See the [module](self)'s "Waiting".
@@ -215,6 +215,12 @@ impl Stream {
     /// Moves up to `max_records` records into `into`, each behind its length (`u32`, little-endian).
     pub fn drain(&mut self, into: &mut BytesMut, max_records: usize) -> Drained {
         self.ring.drain(into, max_records)
+    }
+}
+
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ring.as_fd().as_raw_fd()
     }
 }
 
