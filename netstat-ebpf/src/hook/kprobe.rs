@@ -11,6 +11,7 @@ use crate::sock::{Address, Probed};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::macros::{kprobe, kretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
+use core::hint::black_box;
 use netstat_common::Loss;
 use netstat_common::event::Direction;
 
@@ -56,9 +57,11 @@ pub fn send_kretprobe(ctx: RetProbeContext) -> u32 {
 /// The flags are the fifth argument up to 5.17, the fourth later; see `hook::fentry`.
 #[kprobe(function = "tcp_recvmsg")]
 pub fn receive_kprobe(ctx: ProbeContext) -> u32 {
+    // Both are loaded here, from constant places as the verifier wants it; the compiler would join the loads.
+    let (fourth, fifth) = (black_box(ctx.arg::<i32>(3)), black_box(ctx.arg::<i32>(4)));
     let flags = match config!(recvmsg_args) {
-        6 => ctx.arg::<i32>(4),
-        5 | 4 => ctx.arg::<i32>(3),
+        6 => fifth,
+        5 | 4 => fourth,
         _ => None,
     };
     enter(&ctx, flags);

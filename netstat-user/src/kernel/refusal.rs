@@ -2,7 +2,7 @@
 
 use super::btf::BtfError;
 use aya::maps::MapError;
-use aya::programs::{ProgramError, TracePointError};
+use aya::programs::{KProbeError, ProgramError, TracePointError};
 use aya::{EbpfError, sys::SyscallError};
 use std::io;
 
@@ -125,6 +125,11 @@ impl Refusal {
                     io::ErrorKind::NotFound => absent(),
                     _ => denied("reading tracefs", io_error),
                 }
+            }
+            ProgramError::KProbeError(KProbeError::FileError { io_error, .. })
+                if io_error.kind() == io::ErrorKind::NotFound =>
+            {
+                Self::NoHook("breakpoints at functions (CONFIG_KPROBE_EVENTS)".to_owned())
             }
             ProgramError::SyscallError(SyscallError { io_error, .. }) => match io_error.kind() {
                 io::ErrorKind::PermissionDenied => denied("attaching eBPF programs", io_error),
