@@ -1,0 +1,75 @@
+//! What a process costs.
+
+use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+/// CPU time, user and system, of a running process with all its threads. Its grain is a clock tick, 10 ms as a rule.
+///
+/// # Errors
+/// The process is gone.
+pub fn cpu(pid: u32) -> Result<Duration> {
+    let stat =
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid}"))?;
+    // The name in parentheses may hold anything; utime and stime are the 14th and 15th word, 12th and 13th after it.
+    let after = stat.rsplit_once(") ").context("no name in stat")?.1;
+    let mut words = after.split(' ').skip(11).map(str::parse::<u64>);
+    let user = words.next().context("no utime")??;
+    let system = words.next().context("no stime")??;
+    // SAFETY: no pointer is passed.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Ok(Duration::from_millis((user + system) * 1000 / u64::try_from(ticks).unwrap_or(100).max(1)))
+}
+
+/// CPU time of all children that were waited for, and theirs.
+pub fn cpu_of_children() -> Result<Duration> {
+    // SAFETY: all-zero bytes are a valid rusage.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a writable rusage.
+    let result = unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) };
+    netstat_tests::sys::checked(result)?;
+    let time = |value: libc::timeval| {
+        Duration::from_secs(value.tv_sec.unsigned_abs()) + Duration::from_micros(value.tv_usec.unsigned_abs())
+    };
+    Ok(time(usage.ru_utime) + time(usage.ru_stime))
+}
+
+/// Greatest resident size so far, in bytes.
+///
+/// # Errors
+/// The process is gone.
+pub fn peak_memory(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+}
+
+/// Waits until the process has used no CPU time for `quiet`, at most `longest`; gives the time from now to the last use.
+///
+/// # Errors
+/// The process is gone.
+pub fn settle(pid: u32, quiet: Duration, longest: Duration) -> Result<Duration> {
+    let begin = Instant::now();
+    let (mut last, mut at) = (cpu(pid)?, Duration::ZERO);
+    while begin.elapsed() < longest {
+        std::thread::sleep(Duration::from_millis(5));
+        let now = cpu(pid)?;
+        if now != last {
+            (last, at) = (now, begin.elapsed());
+        } else if begin.elapsed() - at > quiet {
+            break;
+        }
+    }
+    Ok(at)
+}
+
+/// The middle value; of an even number the mean of both in the middle; of none, none.
+pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        length if length.is_multiple_of(2) => Some(f64::midpoint(values[middle - 1], values[middle])),
+        _ => Some(values[middle]),
+    }
+}

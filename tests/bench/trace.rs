@@ -1,0 +1,235 @@
+//! `bench trace`: what tracing costs the traced, what it costs the tracer, and what it loses.
+
+use crate::measure::{cpu, cpu_of_children, median, peak_memory, settle};
+use crate::peers::{Peer, Prints, TRACERS};
+use crate::report::{figure, save, table};
+use anyhow::{Context, Result, ensure};
+use netstat_tests::{NetNs, Truth, program, sys};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Steps of one connection, both ends: five each (opening two, closing three).
+const STEPS: u64 = 10;
+/// A tool that uses no CPU time for so long has attached, or has printed all it had.
+const QUIET: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(clap::Args)]
+pub struct Flags {
+    /// Connections of one measurement
+    #[arg(long, default_value_t = 40_000)]
+    connections: u64,
+    /// Client processes, and as many servers
+    #[arg(long, default_value_t = 2)]
+    processes: u64,
+    /// Measurements of each tool; they take turns
+    #[arg(long, default_value_t = 3)]
+    repetitions: usize,
+    /// Only tools whose name contains this (and the bare machine)
+    #[arg(long)]
+    only: Vec<String>,
+}
+
+/// One measurement of one tool.
+struct Sample {
+    /// Connections a second.
+    rate: f64,
+    /// CPU time of the workload, seconds.
+    workload_cpu: f64,
+    tool: Option<Tool>,
+}
+
+struct Tool {
+    attach: Duration,
+    attach_cpu: Duration,
+    /// While it traced.
+    cpu: Duration,
+    peak: u64,
+    /// Lines of connections it printed.
+    lines: u64,
+    expected: u64,
+}
+
+pub fn run(flags: &Flags) -> Result<()> {
+    ensure!(rustix::process::geteuid().is_root(), "needs root");
+    ensure!(flags.repetitions > 0 && flags.connections > 0, "nothing to measure");
+    let wanted = |peer: &&Peer| {
+        flags.only.is_empty()
+            || peer.prints == Prints::Nothing
+            || flags.only.iter().any(|name| peer.name.contains(name))
+    };
+    let mut samples: Vec<(Peer, Vec<Sample>)> = Vec::new();
+    let mut missing = Vec::new();
+    for peer in TRACERS.iter().filter(wanted) {
+        if peer.prints != Prints::Nothing && peer.path().is_none() {
+            missing.push(peer);
+        } else {
+            samples.push((peer.clone(), Vec::new()));
+        }
+    }
+    for repetition in 0..flags.repetitions {
+        // Each time another one begins.
+        let count = samples.len();
+        for turn in 0..count {
+            let (peer, of_peer) = &mut samples[(turn + repetition) % count];
+            writeln!(std::io::stderr(), "bench: {} {}/{}", peer.name, repetition + 1, flags.repetitions)?;
+            of_peer.push(measure(peer, flags).with_context(|| peer.name)?);
+        }
+    }
+    show(&samples, &missing, flags)
+}
+
+fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
+    let _namespace = NetNs::enter()?;
+    let out = tempfile::NamedTempFile::new()?;
+    let mut tool = start(peer, &out)?;
+    let started = Instant::now();
+    let mut attach = (Duration::ZERO, Duration::ZERO);
+    if let Some(tool) = &tool {
+        // A tool is quiet at first, while it is being loaded.
+        std::thread::sleep(Duration::from_millis(200));
+        let before = started.elapsed();
+        attach.0 = before + settle(tool.id(), QUIET, PATIENCE)?;
+        attach.1 = cpu(tool.id())?;
+    }
+    let truth = tempfile::NamedTempFile::new()?;
+    let workload_before = cpu_of_children()?;
+    let mut storm = Command::new(program::find("storm")?);
+    storm.args(["--v4", "--v6", "--connections", &flags.connections.to_string()]);
+    storm.args(["--processes", &flags.processes.to_string(), "--truth"]).arg(truth.path());
+    sys::die_with_parent(&mut storm);
+    let said = storm.output()?;
+    ensure!(said.status.success(), "storm: {}", String::from_utf8_lossy(&said.stderr));
+    let took: f64 = String::from_utf8(said.stdout)?.trim().parse()?;
+    let workload_cpu = (cpu_of_children()? - workload_before).as_secs_f64();
+    let truth = Truth::read(truth.path())?;
+    ensure!(truth.failed.is_empty(), "{} connections failed", truth.failed.len());
+    let connections = truth.connections.len() as u64;
+    let tool = match &mut tool {
+        None => None,
+        Some(child) => {
+            settle(child.id(), QUIET, PATIENCE)?;
+            let used = cpu(child.id())?.saturating_sub(attach.1);
+            let peak = peak_memory(child.id())?;
+            stop(child)?;
+            let expected = match peer.prints {
+                Prints::Steps => STEPS * connections,
+                Prints::Ends => 2 * connections,
+                Prints::Nothing => 0,
+            };
+            let lines = lines_of_connections(out.path(), &truth)?;
+            Some(Tool { attach: attach.0, attach_cpu: attach.1, cpu: used, peak, lines, expected })
+        }
+    };
+    Ok(Sample { rate: connections as f64 / (took / 1e9), workload_cpu, tool })
+}
+
+fn start(peer: &Peer, out: &tempfile::NamedTempFile) -> Result<Option<Child>> {
+    if peer.prints == Prints::Nothing {
+        return Ok(None);
+    }
+    let mut command = Command::new(peer.path().context("not installed")?);
+    command.args(peer.words).stdin(Stdio::null()).stdout(out.reopen()?).stderr(Stdio::null());
+    sys::die_with_parent(&mut command);
+    Ok(Some(command.spawn()?))
+}
+
+fn stop(child: &mut Child) -> Result<()> {
+    sys::signal(child.id(), libc::SIGINT)?;
+    let since = Instant::now();
+    while child.try_wait()?.is_none() {
+        if since.elapsed() > PATIENCE {
+            child.kill()?;
+            child.wait()?;
+            anyhow::bail!("it did not end when interrupted");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Lines that name a port of the workload's servers, so neither headings nor other traffic of the machine; without those that not
+/// every connection has: listeners that come and go, TIME_WAIT that ends.
+fn lines_of_connections(path: &std::path::Path, truth: &Truth) -> Result<u64> {
+    let ports: std::collections::HashSet<u16> =
+        truth.connections.iter().map(|one| one.server.addr.port()).collect();
+    let mut count = 0;
+    for line in BufReader::new(std::fs::File::open(path)?).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).to_uppercase();
+        let both = |one: &str, other: &str| line.contains(one) && line.contains(other);
+        if both("LISTEN", "CLOSE") || both("TIME_WAIT", "CLOSE") {
+            continue;
+        }
+        let mut numbers = line.split(|character: char| !character.is_ascii_digit()).map(str::parse);
+        if numbers.any(|number| number.is_ok_and(|port| ports.contains(&port))) {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], flags: &Flags) -> Result<()> {
+    let connections = flags.connections as f64;
+    let head = [
+        "tool",
+        "conns/s",
+        "workload us/conn",
+        "tool us/conn",
+        "tool us/line",
+        "lines",
+        "lost %",
+        "attach ms",
+        "attach CPU ms",
+        "peak MB",
+    ];
+    let mut rows = Vec::new();
+    let mut values = Vec::new();
+    for (peer, samples) in samples {
+        let of = |value: &dyn Fn(&Sample) -> f64| median(samples.iter().map(value));
+        let of_tool = |value: &dyn Fn(&Tool) -> f64| {
+            median(samples.iter().filter_map(|one| one.tool.as_ref()).map(value))
+        };
+        let figures = [
+            of(&|one| one.rate),
+            of(&|one| one.workload_cpu * 1e6 / connections),
+            of_tool(&|tool| tool.cpu.as_secs_f64() * 1e6 / connections),
+            of_tool(&|tool| tool.cpu.as_secs_f64() * 1e6 / tool.lines.max(1) as f64),
+            of_tool(&|tool| tool.lines as f64),
+            of_tool(&|tool| {
+                100.0 * tool.expected.saturating_sub(tool.lines) as f64 / tool.expected.max(1) as f64
+            }),
+            of_tool(&|tool| tool.attach.as_secs_f64() * 1e3),
+            of_tool(&|tool| tool.attach_cpu.as_secs_f64() * 1e3),
+            of_tool(&|tool| tool.peak as f64 / 1e6),
+        ];
+        let mut row = vec![peer.name.to_owned()];
+        row.extend(figures.iter().map(|&value| figure(value)));
+        rows.push(row);
+        let mut object = serde_json::Map::new();
+        object.insert("tool".to_owned(), peer.name.into());
+        object.insert("ours".to_owned(), peer.is_ours().into());
+        for (title, value) in head.iter().skip(1).zip(figures) {
+            object.insert((*title).to_owned(), value.into());
+        }
+        values.push(serde_json::Value::Object(object));
+    }
+    table(&head, &rows)?;
+    let mut out = std::io::stdout().lock();
+    for peer in missing {
+        let package = if peer.package.is_empty() { "cargo build --release" } else { peer.package };
+        writeln!(out, "missing: {} ({package})", peer.name)?;
+    }
+    writeln!(
+        out,
+        "medians of {} runs of {} connections, {} clients and as many servers, over IPv4 and IPv6",
+        flags.repetitions, flags.connections, flags.processes
+    )?;
+    let missing: Vec<&str> = missing.iter().map(|peer| peer.name).collect();
+    let whole = serde_json::json!({
+        "bench": "trace", "connections": flags.connections, "processes": flags.processes,
+        "repetitions": flags.repetitions, "missing": missing, "tools": values,
+    });
+    writeln!(out, "{}", save("trace", &whole)?.display())?;
+    Ok(())
+}
