@@ -60,7 +60,7 @@ pub fn run(flags: &Flags) -> Result<()> {
             || flags.only.iter().any(|name| peer.name.contains(name))
     };
     let mut samples: Vec<(Peer, Vec<Sample>)> = Vec::new();
-    let mut missing = Vec::new();
+    let (mut missing, mut failed) = (Vec::new(), Vec::new());
     for peer in TRACERS.iter().filter(wanted) {
         if peer.prints != Prints::Nothing && peer.path().is_none() {
             missing.push(peer);
@@ -74,10 +74,14 @@ pub fn run(flags: &Flags) -> Result<()> {
         for turn in 0..count {
             let (peer, of_peer) = &mut samples[(turn + repetition) % count];
             writeln!(std::io::stderr(), "bench: {} {}/{}", peer.name, repetition + 1, flags.repetitions)?;
-            of_peer.push(measure(peer, flags).with_context(|| peer.name)?);
+            // A tool that fails must not hide what the others do.
+            match measure(peer, flags) {
+                Ok(sample) => of_peer.push(sample),
+                Err(error) => failed.push(format!("{}: {error:#}", peer.name)),
+            }
         }
     }
-    show(&samples, &missing, flags)
+    show(&samples, &missing, &failed, flags)
 }
 
 fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
@@ -86,11 +90,12 @@ fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
     let mut tool = start(peer, &out)?;
     let started = Instant::now();
     let mut attach = (Duration::ZERO, Duration::ZERO);
-    if let Some(tool) = &tool {
+    if let Some(tool) = &mut tool {
         // A tool is quiet at first, while it is being loaded.
         std::thread::sleep(Duration::from_millis(200));
         let before = started.elapsed();
         attach.0 = before + settle(tool.id(), QUIET, PATIENCE)?;
+        ensure!(tool.0.try_wait()?.is_none(), "it ended before it traced anything");
         attach.1 = cpu(tool.id())?;
     }
     let truth = tempfile::NamedTempFile::new()?;
@@ -125,17 +130,34 @@ fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
     Ok(Sample { rate: connections as f64 / (took / 1e9), workload_cpu, tool })
 }
 
-fn start(peer: &Peer, out: &tempfile::NamedTempFile) -> Result<Option<Child>> {
+/// A tool that runs; it is gone when this is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Only when the measurement failed is it still there.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+fn start(peer: &Peer, out: &tempfile::NamedTempFile) -> Result<Option<Running>> {
     if peer.prints == Prints::Nothing {
         return Ok(None);
     }
     let mut command = Command::new(peer.path().context("not installed")?);
     command.args(peer.words).stdin(Stdio::null()).stdout(out.reopen()?).stderr(Stdio::null());
     sys::die_with_parent(&mut command);
-    Ok(Some(command.spawn()?))
+    Ok(Some(Running(command.spawn()?)))
 }
 
-fn stop(child: &mut Child) -> Result<()> {
+fn stop(Running(child): &mut Running) -> Result<()> {
     sys::signal(child.id(), libc::SIGINT)?;
     let since = Instant::now();
     while child.try_wait()?.is_none() {
@@ -169,7 +191,7 @@ fn lines_of_connections(path: &std::path::Path, truth: &Truth) -> Result<u64> {
     Ok(count)
 }
 
-fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], flags: &Flags) -> Result<()> {
+fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], flags: &Flags) -> Result<()> {
     let connections = flags.connections as f64;
     let head = [
         "tool",
@@ -220,6 +242,9 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], flags: &Flags) -> Re
         let package = if peer.package.is_empty() { "cargo build --release" } else { peer.package };
         writeln!(out, "missing: {} ({package})", peer.name)?;
     }
+    for what in failed {
+        writeln!(out, "failed: {what}")?;
+    }
     writeln!(
         out,
         "medians of {} runs of {} connections, {} clients and as many servers, over IPv4 and IPv6",
@@ -228,7 +253,7 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], flags: &Flags) -> Re
     let missing: Vec<&str> = missing.iter().map(|peer| peer.name).collect();
     let whole = serde_json::json!({
         "bench": "trace", "connections": flags.connections, "processes": flags.processes,
-        "repetitions": flags.repetitions, "missing": missing, "tools": values,
+        "repetitions": flags.repetitions, "missing": missing, "failed": failed, "tools": values,
     });
     writeln!(out, "{}", save("trace", &whole)?.display())?;
     Ok(())
