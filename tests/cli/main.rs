@@ -1,1 +1,188 @@
-fn main() {}
+//! The program from outside: words, streams, exit codes.
+
+use netstat_tests::{need, program};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Output, Stdio};
+
+fn enetstat(words: &[&str]) -> Command {
+    program::command(words).unwrap()
+}
+
+fn run(words: &[&str]) -> Output {
+    enetstat(words).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for words in [&["--help"][..], &["-h"], &["trace", "--help"], &["capabilities", "-h"]] {
+        let output = run(words);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{words:?}");
+        assert!(text(&output.stdout).contains("Usage: enetstat"), "{words:?}");
+    }
+    let output = run(&["--version"]);
+    let version = format!("enetstat {} (abi {}, object ", env!("CARGO_PKG_VERSION"), netstat_common::ABI);
+    assert!(text(&output.stdout).starts_with(&version), "{output:?}");
+    assert_eq!(run(&["-V"]).stdout, output.stdout);
+}
+
+#[test]
+fn words_that_make_no_sense_are_named_and_fail() {
+    for (words, wanted) in [
+        (&["--nonsense"][..], "--nonsense"),
+        (&["-tq"], "-q"),
+        (&["-tn", "foo"], "\"foo\" is neither an option nor a command"),
+        (&["-c", "5"], "\"5\" is neither"),
+        (&["--tier", "kprobe"], "--tier kprobe does not list sockets"),
+        (&["--continuous=soon"], "not a number of seconds"),
+        (&["trace", "--netns", "a", "--all-netns"], "cannot be used with"),
+        (&["trace", "--close", "--queues", "every"], "exclude each other"),
+        (&["trace", "--ring-size", "3"], "power of two"),
+        (&["trace", "--state", "half-open"], "the states are"),
+        (&["trace", "--addr", "10.0.0.0/64"], "0 to 32"),
+    ] {
+        let output = run(words);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""), "{words:?}");
+        let said = text(&output.stderr);
+        assert!(said.starts_with("enetstat: ") && said.contains(wanted), "{words:?}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn a_word_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut command = enetstat(&["trace", "--comm"]);
+    let output = command.arg(std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(!text(&output.stderr).contains("panicked"));
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    for words in [&["-tan"][..], &["-xan", "--json"], &["--help"], &["--version"], &["schema"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = enetstat(words).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(
+            text(&output.stderr).contains("cannot write to standard output: No space left"),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_quietly() {
+    // Repeating, so that it writes after the reader is gone however fast it is.
+    let mut child = enetstat(&["-tan", "--continuous=0.01"]);
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert_eq!(first, "Active Internet connections (servers and established)\n");
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_closed_standard_error_stops_nothing() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = enetstat(&["-tanp"]).stderr(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn json_is_an_object_a_line() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let output = run(&["-tuxanp", "--json"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    let rows: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ours = rows.iter().find(|row| row["network.local.port"] == port && row["network.transport"] == "tcp");
+    let ours = ours.expect("our listener is listed");
+    assert_eq!(ours["network.connection.state"], "listen");
+    assert_eq!(ours["enetstat.holders"][0]["process.pid"], std::process::id());
+    assert!(rows.iter().all(|row| row["enetstat.kind"] == "socket"));
+}
+
+#[test]
+fn the_schema_is_json() {
+    let output = run(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(schema["$defs"]["transition"].is_object());
+}
+
+#[test]
+fn both_sources_tell_the_same() {
+    let _listener = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let listen = |tier| {
+        let output = run(&["-ltn", "--tier", tier]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        // Send-Q of a listener is only known to netlink.
+        let lines = text(&output.stdout).lines().skip(2);
+        let mut lines: Vec<Vec<String>> =
+            lines.map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
+        lines.iter_mut().for_each(|words| drop(words.remove(2)));
+        lines.sort();
+        lines
+    };
+    // Other programs may listen or stop meanwhile: a difference must last to count.
+    let same = (0..20).any(|_| listen("netlink") == listen("procfs"));
+    assert!(same, "{:?} {:?}", listen("netlink"), listen("procfs"));
+}
+
+/// Runs as nobody, with nothing but what everybody may do.
+fn as_nobody(command: &mut Command) -> &mut Command {
+    use std::os::unix::process::CommandExt;
+    fn leave() -> std::io::Result<()> {
+        let nobody = 65_534;
+        // SAFETY: an empty list needs no pointer.
+        netstat_tests::sys::checked(unsafe { libc::setgroups(0, std::ptr::null()) })?;
+        // SAFETY: no pointer is passed.
+        netstat_tests::sys::checked(unsafe { libc::setgid(nobody) })?;
+        // SAFETY: no pointer is passed.
+        netstat_tests::sys::checked(unsafe { libc::setuid(nobody) })?;
+        Ok(())
+    }
+    // SAFETY: the three calls are plain system calls in a child with one thread; nothing is allocated.
+    unsafe { command.pre_exec(leave) }
+}
+
+#[test]
+fn everybody_may_list() {
+    if !rustix::process::geteuid().is_root() {
+        return need::skip("needs root to become nobody");
+    }
+    // nobody must be able to reach the program, wherever the build directory is.
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("enetstat");
+    std::fs::copy(program::find("enetstat").unwrap(), &copy).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(directory.path(), open).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let wanted = listener.local_addr().unwrap().to_string();
+    let run = |words: &[&str]| as_nobody(Command::new(&copy).args(words)).output().unwrap();
+
+    let output = run(&["-ltn"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    assert!(text(&output.stdout).contains(&wanted));
+
+    let output = run(&["-ltnp"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        text(&output.stderr),
+        "(No info could be read for \"-p\": geteuid()=65534 but you should be root.)\n"
+    );
+    let row = text(&output.stdout).lines().find(|line| line.contains(&wanted)).unwrap();
+    assert!(row.trim_end().ends_with(" -"), "{row}");
+
+    let output = run(&["-ltn", "--all-netns"]);
+    assert_eq!(output.status.code(), Some(1), "some namespaces cannot be examined: {output:?}");
+    assert!(text(&output.stdout).contains(&wanted));
+    assert!(text(&output.stderr).contains("needs root"));
+}
