@@ -6,15 +6,15 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Output, Stdio};
 
 fn enetstat(words: &[&str]) -> Command {
-    program::command(words).unwrap()
+    program::command(words).expect("the program is built")
 }
 
 fn run(words: &[&str]) -> Output {
-    enetstat(words).output().unwrap()
+    enetstat(words).output().expect("it starts")
 }
 
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
+    std::str::from_utf8(bytes).expect("text")
 }
 
 #[test]

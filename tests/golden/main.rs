@@ -14,8 +14,8 @@ use std::path::Path;
 fn golden(name: &str, text: &[u8]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/expected").join(name);
     if std::env::var_os("BLESS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        return std::fs::write(&path, text).unwrap();
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
+        return std::fs::write(&path, text).expect("the file");
     }
     let expected =
         std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; BLESS=1 writes it", path.display()));

@@ -50,11 +50,11 @@ const HOLDING: &str = "holding";
 /// A process of its own holds the sockets, because its name must fit: netstat cuts it after 19 characters with the PID, and
 /// we do not.
 fn holder() -> (Child, impl Sized) {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut command = Command::new(std::env::current_exe().expect("own path"));
     command.arg0("/usr/bin/holder").args(["hold", "--exact", "--ignored", "--nocapture"]);
     netstat_tests::sys::die_with_parent(&mut command);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("own program");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     assert!(lines.by_ref().map_while(Result::ok).any(|line| line == HOLDING), "no sockets");
     // The pipe stays open for its last words.
     (child, lines)
