@@ -174,10 +174,9 @@ fn everybody_may_list() {
 
     let output = run(&["-ltnp"]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(
-        text(&output.stderr),
-        "(No info could be read for \"-p\": geteuid()=65534 but you should be root.)\n"
-    );
+    // Which of net-tools' two notes depends on whether nobody runs something with a socket.
+    let note = text(&output.stderr);
+    assert!(note.contains("you should be root.)\n") || note.contains("you would have to be root"), "{note}");
     let row = text(&output.stdout).lines().find(|line| line.contains(&wanted)).unwrap();
     assert!(row.trim_end().ends_with(" -"), "{row}");
 
