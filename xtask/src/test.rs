@@ -54,7 +54,7 @@ pub fn test(with_vm: bool, args: &[String]) -> anyhow::Result<()> {
                 if !shell::is_root() {
                     say(format_args!("asking sudo for root, to run the tests `{}`", program.name));
                 }
-                tally.run(program, command.arg("--test-threads=1").args(args));
+                tally.run(program, command.args(["--test-threads=1", "--show-output"]).args(args));
             }
             None => tally.left_out.push(format!(
                 "the tests `{}` need root, and sudo cannot give it here; as root, in {}, run: ENETSTAT_BIN={} {} --test-threads=1",
