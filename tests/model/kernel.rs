@@ -1,8 +1,8 @@
 //! Sockets as a plain list.
 
 use netstat_user::model::{
-    Answer, Endpoint, Event, Family, Identity, Listing, Mono, Moved, Protocol, Question, SockId, SockRow, States,
-    TcpState, Timer, TimerKind, Tuple,
+    Answer, Endpoint, Event, Family, Identity, Listing, Mono, Moved, Protocol, Question, SockId, SockRow,
+    States, TcpState, Timer, TimerKind, Tuple,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU64;
@@ -93,10 +93,9 @@ impl Kernel {
             shown: false,
             history: Vec::new(),
         });
-        while self.sockets[..self.sockets.len() - 1]
-            .iter()
-            .any(|other| other.object == Object::Full && other.pointer == self.sockets[self.sockets.len() - 1].pointer)
-        {
+        while self.sockets[..self.sockets.len() - 1].iter().any(|other| {
+            other.object == Object::Full && other.pointer == self.sockets[self.sockets.len() - 1].pointer
+        }) {
             let last = self.sockets.len() - 1;
             self.sockets[last].pointer += 0x1000;
         }
@@ -149,7 +148,9 @@ impl Kernel {
 
     /// The final ACK: the request becomes a child, which is established at once.
     pub fn ack(&mut self, pick: usize) -> Vec<Event> {
-        let Some(index) = self.pick(pick, |socket| socket.object == Object::Request) else { return Vec::new() };
+        let Some(index) = self.pick(pick, |socket| socket.object == Object::Request) else {
+            return Vec::new();
+        };
         let at = self.tick();
         let cookies = self.cookies;
         let socket = &mut self.sockets[index];
@@ -284,7 +285,8 @@ impl Kernel {
     pub fn half(&mut self, second: bool, states: States, rows: &mut Vec<SockRow>) {
         for index in 0..self.sockets.len() {
             let socket = &self.sockets[index];
-            if (socket.cookie % 2 == 1) == second && socket.object != Object::Gone && states.has(socket.state) {
+            if (socket.cookie % 2 == 1) == second && socket.object != Object::Gone && states.has(socket.state)
+            {
                 rows.push(self.row(index));
             }
         }

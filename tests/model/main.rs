@@ -62,7 +62,14 @@ proptest! {
 #[test]
 fn spent_is_measured_between_events() {
     let mut run = Run::new(Kernel::new(true), Limits::default());
-    run.play(&[Step::Connect, Step::Tick(7), Step::Advance(0), Step::Tick(20), Step::Advance(0), Step::Deliver(9)]);
+    run.play(&[
+        Step::Connect,
+        Step::Tick(7),
+        Step::Advance(0),
+        Step::Tick(20),
+        Step::Advance(0),
+        Step::Deliver(9),
+    ]);
     let spent: Vec<_> = run
         .told
         .iter()
@@ -109,8 +116,17 @@ fn nonsense_does_not_panic() {
                     now += 1;
                     let id = SockId { cookie, pointer };
                     let identity = (now % 3 != 0).then(|| kernel::identity(now as u16));
-                    let moved =
-                        Moved { at: Mono(now), id, from, to, lport: 1, err: 0, actor: None, identity, totals: None };
+                    let moved = Moved {
+                        at: Mono(now),
+                        id,
+                        from,
+                        to,
+                        lport: 1,
+                        err: 0,
+                        actor: None,
+                        identity,
+                        totals: None,
+                    };
                     table.learn(Mono(now), Fact::Event(Event::Moved(moved)), &mut out);
                     assert!(table.len() <= 4);
                 }

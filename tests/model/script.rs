@@ -24,7 +24,10 @@ pub enum Step {
     /// The table's questions are answered.
     Ask,
     /// A listing, with these steps of the kernel between its two halves.
-    List { all: bool, between: Vec<Step> },
+    List {
+        all: bool,
+        between: Vec<Step>,
+    },
 }
 
 fn quick() -> impl Strategy<Value = Step> {
@@ -64,7 +67,14 @@ pub struct Run {
 
 impl Run {
     pub fn new(kernel: Kernel, limits: Limits) -> Self {
-        Self { kernel, table: Table::new(limits), told: Vec::new(), lost: 0, ring: VecDeque::new(), unreported: 0 }
+        Self {
+            kernel,
+            table: Table::new(limits),
+            told: Vec::new(),
+            lost: 0,
+            ring: VecDeque::new(),
+            unreported: 0,
+        }
     }
 
     pub fn play(&mut self, steps: &[Step]) {
@@ -148,8 +158,7 @@ impl Run {
     }
 
     fn list(&mut self, all: bool, between: &[Step], initial: bool) {
-        let states =
-            if all { States::ALL } else { States::of(&[TcpState::SynRecv, TcpState::FinWait2]) };
+        let states = if all { States::ALL } else { States::of(&[TcpState::SynRecv, TcpState::FinWait2]) };
         let began = self.kernel.now;
         self.kernel.now = Mono(began.0 + 1);
         let mut rows = Vec::new();
@@ -201,14 +210,19 @@ impl Run {
                 Told::Transition(t) => {
                     let quiet = t.learnt == Learnt::Listing
                         || (t.from == TcpState::TimeWait && t.to == TcpState::Close)
-                        || (t.from == TcpState::SynRecv && t.to == TcpState::Close && t.learnt == Learnt::Deduced);
+                        || (t.from == TcpState::SynRecv
+                            && t.to == TcpState::Close
+                            && t.learnt == Learnt::Deduced);
                     // An orphan's later states have no events.
-                    let orphan = t.learnt == Learnt::Deduced && t.actor.is_none() && t.spent.is_some_and(|_| {
-                        t.from == TcpState::FinWait2 && !self.kernel.sockets.iter().any(|socket| {
-                            socket.port == t.conn.identity.tuple.lport
-                                && socket.history.last() == Some(&(t.from, t.to))
-                        })
-                    });
+                    let orphan = t.learnt == Learnt::Deduced
+                        && t.actor.is_none()
+                        && t.spent.is_some_and(|_| {
+                            t.from == TcpState::FinWait2
+                                && !self.kernel.sockets.iter().any(|socket| {
+                                    socket.port == t.conn.identity.tuple.lport
+                                        && socket.history.last() == Some(&(t.from, t.to))
+                                })
+                        });
                     if !quiet && !orphan {
                         ours.entry(t.conn.identity.tuple.lport).or_default().push((t.from, t.to));
                     } else if t.from == TcpState::Listen {

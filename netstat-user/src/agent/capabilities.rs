@@ -16,7 +16,8 @@ use std::io::Write;
 pub fn run(tier: Option<&str>, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let tier = tier.map(str::parse::<Tier>).transpose()?;
     let report = caps::probe(&Options { tier, ..Options::default() });
-    let wanted = if matches!(tier, Some(Tier::Netlink | Tier::Procfs)) { Feature::Listing } else { Feature::States };
+    let wanted =
+        if matches!(tier, Some(Tier::Netlink | Tier::Procfs)) { Feature::Listing } else { Feature::States };
     let complete = report.features.iter().any(|choice| choice.feature == wanted && choice.tier.is_some());
     let mut text = Vec::new();
     capabilities::text(&mut text, &shown(&report));

@@ -1,19 +1,19 @@
 //! The table, kept true: events as they come, listings when they are needed, questions when they are due.
 
+use super::reader::{Batch, Reader};
 use super::worker::{Job, Lister, Reply, Where, Worker};
 use crate::kernel::tier::Tier;
 use crate::model::{Fact, Mono, Question, States, TcpState, Told};
 use crate::source::netns::Netns;
-use crate::source::stream::{self, Stream};
+use crate::source::stream::{self, Control, Stream};
 use crate::table::{Limits, Table};
 use anyhow::Context as _;
-use bytes::BytesMut;
+use bytes::Bytes;
 use netstat_common::config::Queues;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Which network namespaces are watched.
@@ -59,14 +59,7 @@ impl LiveOptions {
 
 /// States that come and go without events in a socket's own name: half-open requests, and FIN_WAIT2 without an owner.
 const QUIET: States = States::of(&[TcpState::SynRecv, TcpState::FinWait2]);
-/// Records taken from the ring before they are made facts.
-const BATCH: usize = 4096;
-/// The kernel half wakes us at most once in its wake interval (5 ms): what came after the wake-up is fetched when that
-/// is over, with a little more for records that were stamped before they were submitted.
-const AFTER_WAKE: Duration = Duration::from_millis(6);
-/// How long an event may be on its way: a reply is only believed after everything older has been learnt.
-const IN_FLIGHT: Duration = Duration::from_millis(2);
-/// A record that was still being written at the last drain wakes nobody; losses wake nobody either.
+/// Losses wake nobody.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the end of a watch waits for the kernel's answers.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -91,9 +84,10 @@ pub struct Live {
 
 struct Inner {
     table: Table,
-    stream: Option<AsyncFd<Stream>>,
+    kernel: Option<Kernel>,
     worker: Worker,
-    batch: BytesMut,
+    /// Replies of the worker, each with the flush of the ring that must be over before it is believed.
+    replies: VecDeque<(u64, Reply)>,
     told: Vec<Told>,
     troubles: Vec<String>,
     lost: u64,
@@ -112,6 +106,13 @@ struct Inner {
     owners_done: bool,
     /// The watch ends: nothing new is taken in.
     closing: bool,
+}
+
+/// The attached kernel half.
+struct Kernel {
+    /// Before `control`, so that it ends first.
+    reader: Reader,
+    control: Control,
 }
 
 /// A listing under way.
@@ -147,7 +148,7 @@ impl Live {
 
     /// What was chosen for each feature, and why not better; empty without a kernel half.
     pub fn choices(&self) -> &[crate::kernel::tier::Choice] {
-        self.inner.stream.as_ref().map_or(&[], |stream| stream.get_ref().choices())
+        self.inner.kernel.as_ref().map_or(&[], |kernel| kernel.control.choices())
     }
 
     /// Records that could not be understood.
@@ -177,26 +178,39 @@ impl Live {
 
 impl Inner {
     fn start(options: LiveOptions) -> anyhow::Result<Self> {
-        let LiveOptions { tier, scope, ports, queues, queue_interval, ring_bytes, mut limits, reconcile, sweep } =
-            options;
+        let LiveOptions {
+            tier,
+            scope,
+            ports,
+            queues,
+            queue_interval,
+            ring_bytes,
+            mut limits,
+            reconcile,
+            sweep,
+        } = options;
         let polled = matches!(tier, Some(Tier::Netlink | Tier::Procfs));
         let netns = match &scope {
             Scope::One(netns) => Some(netns.inum),
             Scope::All => None,
         };
-        let stream = if polled {
+        let kernel = if polled {
             limits.events = false;
             None
         } else {
-            let options =
-                stream::Options { tier, queues, queue_interval, netns, ports: ports.clone(), ring_bytes, owners: true };
-            let mut stream = Stream::start(&options)?;
-            stream.set_whole(true)?;
-            // SAFETY: the descriptor is the ring buffer's, which `stream` owns and never exchanges.
-            let stream = unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE) }
-                .map_err(|error| error.into_parts().1)
-                .context("cannot wait for the ring buffer")?;
-            Some(stream)
+            let options = stream::Options {
+                tier,
+                queues,
+                queue_interval,
+                netns,
+                ports: ports.clone(),
+                ring_bytes,
+                owners: true,
+            };
+            let (ring, mut control) = Stream::start(&options)?.split();
+            control.set_whole(true)?;
+            let reader = Reader::start(ring).context("cannot start the thread that reads the ring buffer")?;
+            Some(Kernel { reader, control })
         };
         let lister = if tier == Some(Tier::Procfs) { Lister::Procfs } else { Lister::Diag };
         let place = match scope {
@@ -207,9 +221,9 @@ impl Inner {
         let now = Instant::now();
         Ok(Self {
             table: Table::new(limits),
-            stream,
+            kernel,
             worker,
-            batch: BytesMut::with_capacity(64 << 10),
+            replies: VecDeque::new(),
             told: Vec::new(),
             troubles: Vec::new(),
             lost: 0,
@@ -258,8 +272,6 @@ impl Inner {
             tokio::select! {
                 biased;
                 () = &mut stop => {
-                    // Everything that happened before the end belongs to it.
-                    sleep(IN_FLIGHT).await;
                     self.finish().await;
                     stopped = true;
                 }
@@ -268,22 +280,31 @@ impl Inner {
         }
     }
 
-    /// The last words: what is in the ring, what was lost, and the answers to what that raises. What happens from here
-    /// on is no part of the watch.
+    /// The last words: what has happened until now, what was lost, and the answers to what that raises. What happens
+    /// from here on is no part of the watch.
     async fn finish(&mut self) {
-        self.drain();
-        self.check_losses();
-        self.closing = true;
         let patience = sleep(LAST_WORDS);
         tokio::pin!(patience);
+        let mut flush = self.kernel.as_ref().map(|kernel| kernel.reader.flush());
         loop {
-            self.raise();
-            if !self.asking {
-                break;
+            if flush.is_none() {
+                self.check_losses();
+                self.closing = true;
+                self.raise();
+                if !self.asking {
+                    break;
+                }
             }
             tokio::select! {
+                biased;
+                batch = next_batch(self.kernel.as_mut()) => {
+                    if matches!(batch, Batch::Flushed(number) if Some(number) >= flush) {
+                        flush = None;
+                    }
+                    self.learn(batch);
+                }
                 reply = self.worker.replies.recv() => match reply {
-                    Some(reply) => self.take(reply),
+                    Some(reply) => self.receive(reply),
                     None => break,
                 },
                 () = &mut patience => break,
@@ -297,23 +318,13 @@ impl Inner {
         self.raise();
         let deadline = self.deadline();
         tokio::select! {
-            biased;
-            reply = self.worker.replies.recv() => {
-                let Some(reply) = reply else {
-                    // The thread panicked; nothing will be listed any more. Do not spin.
-                    sleep(TICK).await;
-                    return;
-                };
-                self.take(reply);
-            }
-            () = readable(self.stream.as_ref()) => {
-                self.drain();
-                sleep(AFTER_WAKE).await;
-                self.drain();
-                self.check_losses();
-            }
+            batch = next_batch(self.kernel.as_mut()) => self.learn(batch),
+            reply = self.worker.replies.recv() => match reply {
+                Some(reply) => self.receive(reply),
+                // The thread panicked; nothing will be listed any more. Do not spin.
+                None => sleep(TICK).await,
+            },
             () = sleep_until(deadline) => {
-                self.drain();
                 self.check_losses();
                 self.table.expire(Mono::now());
             }
@@ -368,11 +379,18 @@ impl Inner {
         }
     }
 
+    /// A reply may be ahead of events that are older: it is put aside until they have been learnt.
+    fn receive(&mut self, reply: Reply) {
+        match &self.kernel {
+            Some(kernel) => {
+                let flush = kernel.reader.flush();
+                self.replies.push_back((flush, reply));
+            }
+            None => self.take(reply),
+        }
+    }
+
     fn take(&mut self, reply: Reply) {
-        // A reply may be ahead of events that are older: they are learnt first.
-        std::thread::sleep(IN_FLIGHT);
-        self.drain();
-        self.check_losses();
         let now = Mono::now();
         match reply {
             Reply::Listing(listing) => {
@@ -429,43 +447,49 @@ impl Inner {
         if self.whole == whole {
             return;
         }
-        if let Some(stream) = &mut self.stream {
-            match stream.get_mut().set_whole(whole) {
+        if let Some(kernel) = &mut self.kernel {
+            match kernel.control.set_whole(whole) {
                 Ok(()) => self.whole = whole,
                 Err(error) => self.troubles.push(format!("switching the kernel half: {error}")),
             }
         }
     }
 
-    /// Learns everything that is in the ring.
-    fn drain(&mut self) {
-        let Some(stream) = &mut self.stream else { return };
+    fn learn(&mut self, batch: Batch) {
+        match batch {
+            Batch::Records(records) => self.learn_records(&records),
+            Batch::Flushed(number) => {
+                self.check_losses();
+                while let Some((_, reply)) = self.replies.pop_front_if(|(flush, _)| *flush <= number) {
+                    self.take(reply);
+                }
+            }
+        }
+    }
+
+    fn learn_records(&mut self, records: &Bytes) {
+        if let Some(kernel) = &self.kernel {
+            kernel.reader.learnt(records);
+        }
         if self.closing {
             return;
         }
-        loop {
-            self.batch.clear();
-            let drained = stream.get_mut().drain(&mut self.batch, BATCH);
-            let now = Mono::now();
-            for event in stream::decode(&self.batch) {
-                match event {
-                    Ok(event) => self.table.learn(now, Fact::Event(event), &mut self.told),
-                    Err(error) => {
-                        self.garbled += 1;
-                        self.troubles.push(format!("reading the ring buffer: {error}"));
-                        self.table.learn(now, Fact::Lost { count: 1, until: now }, &mut self.told);
-                    }
+        let now = Mono::now();
+        for event in stream::decode(records) {
+            match event {
+                Ok(event) => self.table.learn(now, Fact::Event(event), &mut self.told),
+                Err(error) => {
+                    self.garbled += 1;
+                    self.troubles.push(format!("reading the ring buffer: {error}"));
+                    self.table.learn(now, Fact::Lost { count: 1, until: now }, &mut self.told);
                 }
-            }
-            if drained.records < BATCH {
-                break;
             }
         }
     }
 
     fn check_losses(&mut self) {
-        let Some(stream) = &mut self.stream else { return };
-        match stream.get_mut().losses() {
+        let Some(kernel) = &mut self.kernel else { return };
+        match kernel.control.losses() {
             Ok(losses) => {
                 let total = losses.total();
                 let count = total.saturating_sub(self.lost);
@@ -481,13 +505,13 @@ impl Inner {
     }
 }
 
-/// Until the kernel half says that there is something in the ring; for ever when there is none.
-async fn readable(stream: Option<&AsyncFd<Stream>>) {
-    match stream {
-        Some(stream) => match stream.readable().await {
-            Ok(mut guard) => guard.clear_ready(),
-            Err(_) => sleep(TICK).await,
-        },
-        None => std::future::pending().await,
+/// What comes out of the ring next; nothing ever without a kernel half.
+async fn next_batch(kernel: Option<&mut Kernel>) -> Batch {
+    if let Some(kernel) = kernel
+        && let Some(batch) = kernel.reader.batches.recv().await
+    {
+        return batch;
     }
+    // No kernel half, or its reader panicked.
+    std::future::pending().await
 }

@@ -3,6 +3,7 @@
 pub mod capabilities;
 pub mod list;
 pub mod live;
+mod reader;
 pub mod trace;
 mod worker;
 

@@ -19,7 +19,10 @@ const PROC: &str = "/proc";
 
 /// What the worker is asked to do.
 pub(super) enum Job {
-    List { states: States, initial: bool },
+    List {
+        states: States,
+        initial: bool,
+    },
     Ask(Vec<Question>),
     /// One pass over /proc/PID/fd.
     Owners,
@@ -30,7 +33,10 @@ pub(super) enum Job {
 /// What came of it.
 pub(super) enum Reply {
     Listing(Listing),
-    Answers { answers: Vec<Answer>, unasked: Vec<Question> },
+    Answers {
+        answers: Vec<Answer>,
+        unasked: Vec<Question>,
+    },
     Holders(Vec<Holder>),
     Named(Vec<Process>),
     /// A part of a job could not be done; the rest follows as its own reply.
@@ -108,7 +114,8 @@ impl Desk {
                     }
                 },
                 Job::Name(pids) => {
-                    let named = pids.into_iter().filter_map(|pid| owner::process(Path::new(PROC), pid)).collect();
+                    let named =
+                        pids.into_iter().filter_map(|pid| owner::process(Path::new(PROC), pid)).collect();
                     self.say(Reply::Named(named));
                 }
             }

@@ -105,7 +105,7 @@ pub enum Event {
 pub struct States(pub u32);
 
 impl States {
-    /// Every state a listing can show: all but CLOSE, which has no place in the kernel's tables.
+    /// Every state of the kernel numbering from ESTABLISHED to CLOSING; UDP and raw sockets use CLOSE for "not connected".
     pub const ALL: Self = Self(0xffe);
 
     pub const fn of(states: &[TcpState]) -> Self {

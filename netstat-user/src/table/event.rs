@@ -4,8 +4,8 @@ use super::row::{Flags, Place, Row};
 use super::{Change, Table};
 use crate::model::fact::Seen;
 use crate::model::{
-    Answer, How, Identity, Learnt, Mono, Moved, OwnerSeen, Pid, QueueChange, SockId, SockRow, TcpState, TimerKind,
-    Told,
+    Answer, How, Identity, Learnt, Mono, Moved, OwnerSeen, Pid, QueueChange, SockId, SockRow, TcpState,
+    TimerKind, Told,
 };
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -191,7 +191,12 @@ impl Table {
                 row.uid = identity.uid.unwrap_or(row.uid);
             }
             row.flags.clear(
-                Flags::ENDED | Flags::PREEXISTING | Flags::QUEUES | Flags::ACTIVE | Flags::PASSIVE | Flags::ASKED,
+                Flags::ENDED
+                    | Flags::PREEXISTING
+                    | Flags::QUEUES
+                    | Flags::ACTIVE
+                    | Flags::PASSIVE
+                    | Flags::ASKED,
             );
             row.opened = moved.at;
             row.flags.set(Flags::OPENED);
@@ -261,7 +266,11 @@ impl Table {
         {
             self.settle(old, out);
             if self.rows.at(old).is_some_and(|row| row.state == TcpState::TimeWait) {
-                self.transit(old, Change::seen(at, TcpState::TimeWait, TcpState::Close, Learnt::Deduced), out);
+                self.transit(
+                    old,
+                    Change::seen(at, TcpState::TimeWait, TcpState::Close, Learnt::Deduced),
+                    out,
+                );
             }
         }
     }
@@ -359,7 +368,14 @@ impl Table {
         self.ask_at(index, moved.at);
     }
 
-    fn confirm_time_wait(&mut self, index: u32, moved: &Moved, left: Duration, at: Mono, out: &mut Vec<Told>) {
+    fn confirm_time_wait(
+        &mut self,
+        index: u32,
+        moved: &Moved,
+        left: Duration,
+        at: Mono,
+        out: &mut Vec<Told>,
+    ) {
         self.resume(index, moved);
         let change = Change { to: TcpState::TimeWait, learnt: Learnt::Deduced, ..Change::event(moved) };
         self.transit(index, change, out);
@@ -441,7 +457,8 @@ impl Table {
             Some(seen) if seen.state == TcpState::FinWait2 => {
                 // An orphan: the kernel waits for the peer's FIN in a timewait socket (`tcp_fin_timeout`).
                 self.resume(index, &moved);
-                let stays = Change { to: TcpState::FinWait2, learnt: Learnt::Deduced, ..Change::event(&moved) };
+                let stays =
+                    Change { to: TcpState::FinWait2, learnt: Learnt::Deduced, ..Change::event(&moved) };
                 if moved.from == TcpState::FinWait2 {
                     self.tell(index, stays, None, out);
                 } else {
@@ -461,7 +478,9 @@ impl Table {
         let timer = Duration::from_millis(seen.timer.expires_ms.into()) + TIMER_SLACK;
         match seen.state {
             TcpState::TimeWait => timer.max(ASK_AGAIN / 10),
-            _ => timer.min((now.since(since) / 4).clamp(ASK_AGAIN, Duration::from_secs(1))).max(ASK_AGAIN / 10),
+            _ => {
+                timer.min((now.since(since) / 4).clamp(ASK_AGAIN, Duration::from_secs(1))).max(ASK_AGAIN / 10)
+            }
         }
     }
 
@@ -551,7 +570,8 @@ impl Table {
 /// Whether a listed socket is a timewait socket: TIME_WAIT, or the FIN_WAIT2 of a socket that no process has any more,
 /// told by its timer (`inet_twsk_diag_fill`, net/ipv4/inet_diag.c, Linux 6.12).
 pub(super) fn is_minisock(seen: &SockRow) -> bool {
-    seen.state == TcpState::TimeWait || (seen.state == TcpState::FinWait2 && seen.timer.kind == TimerKind::TimeWait)
+    seen.state == TcpState::TimeWait
+        || (seen.state == TcpState::FinWait2 && seen.timer.kind == TimerKind::TimeWait)
 }
 
 /// The place of a listed socket.

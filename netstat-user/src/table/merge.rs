@@ -112,8 +112,7 @@ impl Table {
 
     /// A listed socket that the table does not have.
     fn discover(&mut self, seen: &SockRow, listing: &Listing, out: &mut Vec<Told>) {
-        let identity =
-            Identity { tuple: tuple(seen), netns: seen.netns, uid: Some(seen.uid), ..nowhere() };
+        let identity = Identity { tuple: tuple(seen), netns: seen.netns, uid: Some(seen.uid), ..nowhere() };
         let mut row = Row::new(&identity, seen.state);
         row.cookie = seen.cookie.map_or(0, NonZeroU64::get);
         // Only requests have neither an inode nor events; a socket between two opens has an inode.
@@ -187,7 +186,11 @@ impl Table {
                 if !quiet {
                     self.count_repair();
                 }
-                self.transit(index, Change::seen(listing.ended, state, TcpState::Close, Learnt::Listing), out);
+                self.transit(
+                    index,
+                    Change::seen(listing.ended, state, TcpState::Close, Learnt::Listing),
+                    out,
+                );
                 continue;
             }
             if !row.flags.has(Flags::ABSENT) {

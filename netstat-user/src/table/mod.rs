@@ -21,8 +21,8 @@ mod retain;
 mod row;
 
 use crate::model::{
-    Answer, Conn, Ended, Event, Fact, How, Learnt, Mono, Moved, Owner, Pid, Question, SockId, TcpState, Told, Totals,
-    Transition,
+    Answer, Conn, Ended, Event, Fact, How, Learnt, Mono, Moved, Owner, Pid, Question, SockId, TcpState, Told,
+    Totals, Transition,
 };
 use processes::Processes;
 use row::{Flags, Place, Row, Rows};
@@ -271,8 +271,9 @@ impl Table {
     /// Moves a row to another state and tells it.
     fn transit(&mut self, index: u32, change: Change, out: &mut Vec<Told>) {
         let Some(row) = self.rows.at_mut(index) else { return };
-        let spent = (row.flags.has(Flags::SINCE) && row.state == change.from && change.from != TcpState::Close)
-            .then(|| change.at.since(row.since));
+        let spent =
+            (row.flags.has(Flags::SINCE) && row.state == change.from && change.from != TcpState::Close)
+                .then(|| change.at.since(row.since));
         let old = row.state;
         row.state = change.to;
         row.since = change.at;
@@ -352,7 +353,8 @@ impl Table {
         self.counts.lost += count;
         self.wants_listing = true;
         let corrected_before = self.counts.corrected;
-        let blind = self.blind.get_or_insert(Blind { since: now, until, lost: 0, corrected_before, listed: false });
+        let blind =
+            self.blind.get_or_insert(Blind { since: now, until, lost: 0, corrected_before, listed: false });
         blind.lost += count;
         blind.until = blind.until.max(until);
         blind.listed = false;

@@ -26,7 +26,10 @@ impl Table {
             }
             self.closed.pop_front();
             // The row may have come to life again: then it will be queued again when it closes.
-            if self.rows.get_mut(index, generation).is_some_and(|row| row.state == TcpState::Close && row.since <= at)
+            if self
+                .rows
+                .get_mut(index, generation)
+                .is_some_and(|row| row.state == TcpState::Close && row.since <= at)
             {
                 self.drop_row(index);
             }
@@ -89,7 +92,10 @@ impl Table {
     /// Makes room for one row: a closed one, else one in TIME_WAIT, else any that is no listener.
     fn evict(&mut self) -> bool {
         while let Some((at, index, generation)) = self.closed.pop_front() {
-            if self.rows.get_mut(index, generation).is_some_and(|row| row.state == TcpState::Close && row.since <= at)
+            if self
+                .rows
+                .get_mut(index, generation)
+                .is_some_and(|row| row.state == TcpState::Close && row.since <= at)
             {
                 self.drop_row(index);
                 // A closed row was there for show only: nothing is lost with it.

@@ -15,6 +15,8 @@ mod decode;
 mod load;
 mod ring;
 
+pub use ring::Ring;
+
 pub use decode::{DecodeError, Events, decode};
 pub use netstat_common::config::Queues;
 
@@ -24,7 +26,7 @@ use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use aya_log::EbpfLogger;
 use bytes::BytesMut;
 use netstat_common::Loss;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// See the [module](self)'s "Waiting".
@@ -150,7 +152,12 @@ pub struct Drained {
 
 /// The attached kernel half. Dropping it detaches.
 pub struct Stream {
-    ring: ring::Ring,
+    ring: Ring,
+    control: Control,
+}
+
+/// All of a [`Stream`] but its records, so that a thread of its own can read those.
+pub struct Control {
     losses: PerCpuArray<MapData, u64>,
     mode: Array<MapData, u32>,
     choices: Vec<Choice>,
@@ -161,35 +168,70 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Loads and attaches. Events begin before this returns; until [`set_whole`](Self::set_whole) says otherwise, every
-    /// transition carries the addresses.
+    /// Loads and attaches. Events begin before this returns; until [`set_whole`](Control::set_whole) says otherwise,
+    /// every transition carries the addresses.
     pub fn start(options: &Options) -> Result<Self, StreamError> {
         let load::Assembled { mut ebpf, choices } = load::assemble(options)?;
         // Without a logger the kernel half's diagnostics stay unread, which is harmless.
         let flush = EbpfLogger::init(&mut ebpf)
             .ok()
             .map(|mut logger| -> Box<dyn FnMut() + Send + Sync> { Box::new(move || logger.flush()) });
-        let ring = ring::Ring::open(take(&mut ebpf, "EVENTS")?)?;
+        let ring = Ring::open(take(&mut ebpf, "EVENTS")?)?;
         let losses = PerCpuArray::try_from(take(&mut ebpf, "LOSSES")?);
         let mode = Array::try_from(take(&mut ebpf, "MODE")?);
         Ok(Self {
             ring,
-            losses: losses.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?,
-            mode: mode.map_err(|cause| StreamError::Map { name: "MODE", cause })?,
-            choices,
-            flush,
-            _ebpf: ebpf,
+            control: Control {
+                losses: losses.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?,
+                mode: mode.map_err(|cause| StreamError::Map { name: "MODE", cause })?,
+                choices,
+                flush,
+                _ebpf: ebpf,
+            },
         })
     }
 
-    /// How each feature is had, in the order states, queues, accept.
+    /// The records apart from the rest. Both ends must be kept: dropping [`Control`] detaches.
+    pub fn split(self) -> (Ring, Control) {
+        (self.ring, self.control)
+    }
+
+    /// See [`Control::choices`].
     pub fn choices(&self) -> &[Choice] {
-        &self.choices
+        &self.control.choices
     }
 
     /// Detaches, and keeps what was learnt about the kernel.
     pub fn into_choices(self) -> Vec<Choice> {
-        self.choices
+        self.control.choices
+    }
+
+    /// See [`Control::set_whole`].
+    pub fn set_whole(&mut self, whole: bool) -> Result<(), StreamError> {
+        self.control.set_whole(whole)
+    }
+
+    /// See [`Control::losses`].
+    pub fn losses(&mut self) -> Result<Losses, StreamError> {
+        self.control.losses()
+    }
+
+    /// See [`Ring::drain`].
+    pub fn drain(&mut self, into: &mut BytesMut, max_records: usize) -> Drained {
+        self.ring.drain(into, max_records)
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
+impl Control {
+    /// How each feature is had, in the order states, queues, accept.
+    pub fn choices(&self) -> &[Choice] {
+        &self.choices
     }
 
     /// Whether every transition must carry the addresses: yes while the reader does not know every socket. Where
@@ -210,23 +252,6 @@ impl Stream {
             *counts = values.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?.to_vec();
         }
         Ok(losses)
-    }
-
-    /// Moves up to `max_records` records into `into`, each behind its length (`u32`, little-endian).
-    pub fn drain(&mut self, into: &mut BytesMut, max_records: usize) -> Drained {
-        self.ring.drain(into, max_records)
-    }
-}
-
-impl AsRawFd for Stream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.ring.as_fd().as_raw_fd()
-    }
-}
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
     }
 }
 

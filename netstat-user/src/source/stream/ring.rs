@@ -91,7 +91,7 @@ impl Ring {
         Ok(Self { map, consumer, producer, page, size, at })
     }
 
-    /// See [`Stream::drain`](super::Stream::drain).
+    /// Moves up to `max_records` records into `into`, each behind its length (`u32`, little-endian).
     pub fn drain(&mut self, into: &mut BytesMut, max_records: usize) -> Drained {
         let mut records = 0;
         let mut more = false;
