@@ -57,8 +57,9 @@ impl LiveOptions {
     }
 }
 
-/// States that come and go without events in a socket's own name: half-open requests, and FIN_WAIT2 without an owner.
-const QUIET: States = States::of(&[TcpState::SynRecv, TcpState::FinWait2]);
+/// States that have something without events: half-open requests come and go, FIN_WAIT2 without an owner ends, and a
+/// socket in SYN_SENT has chosen its port.
+const QUIET: States = States::of(&[TcpState::SynRecv, TcpState::FinWait2, TcpState::SynSent]);
 /// Losses wake nobody.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the end of a watch waits for the kernel's answers.
@@ -207,7 +208,11 @@ impl Inner {
                 ring_bytes,
                 owners: true,
             };
-            let (ring, mut control) = Stream::start(&options)?.split();
+            let stream = Stream::start(&options).map_err(|error| match error.cure() {
+                Some(cure) => anyhow::anyhow!("{error}: {cure}"),
+                None => anyhow::Error::new(error),
+            })?;
+            let (ring, mut control) = stream.split();
             control.set_whole(true)?;
             let reader = Reader::start(ring).context("cannot start the thread that reads the ring buffer")?;
             Some(Kernel { reader, control })

@@ -400,12 +400,15 @@ impl Table {
         if absent {
             self.absent = self.absent.saturating_sub(1);
         }
-        if !was_asked {
-            // Its state has changed since: the question was about another time.
+        if self.pending.contains_key(&index) {
+            // A timewait socket exists only after the move to CLOSE, so it answers also when it was asked before.
+            if was_asked || answer.row.as_ref().is_some_and(is_minisock) {
+                self.answer_pending(index, answer, out);
+            }
             return;
         }
-        if self.pending.contains_key(&index) {
-            self.answer_pending(index, answer, out);
+        if !was_asked {
+            // Its state has changed since: the question was about another time.
             return;
         }
         let Some(row) = self.rows.at(index) else { return };
@@ -490,6 +493,10 @@ impl Table {
             self.name(index, cookie);
         }
         let Some(row) = self.rows.at_mut(index) else { return };
+        if row.tuple.lport == 0 && row.state == TcpState::SynSent {
+            // The port is chosen after the event that told of the socket, and without one.
+            row.tuple.lport = seen.local.port;
+        }
         row.inode = seen.inode;
         row.rqueue = seen.rqueue;
         row.wqueue = seen.wqueue;

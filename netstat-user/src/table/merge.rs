@@ -181,7 +181,12 @@ impl Table {
             .collect();
         for index in absent {
             let Some(row) = self.rows.at_mut(index) else { continue };
-            if !listing.cookies {
+            // Without its port a socket cannot be asked about. It has its events, unless some were lost.
+            let nameless = row.tuple.lport == 0;
+            if nameless && self.blind.is_none() && listing.cookies {
+                continue;
+            }
+            if nameless || !listing.cookies {
                 let (state, quiet) = (row.state, row.flags.has(Flags::MINISOCK | Flags::REQUEST));
                 if !quiet {
                     self.count_repair();
