@@ -172,6 +172,7 @@ impl Table {
             _ => row.flags.set(Flags::PREEXISTING),
         }
         let index = self.enter(row)?;
+        self.counts.connections += u64::from(moved.from != TcpState::Listen && moved.to != TcpState::Listen);
         if moved.from == TcpState::SynRecv {
             self.inherit(index);
         }

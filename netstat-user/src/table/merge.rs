@@ -129,6 +129,7 @@ impl Table {
         }
         row.since = listing.ended;
         let Some(index) = self.enter(row) else { return };
+        self.counts.connections += u64::from(seen.state != TcpState::Listen);
         self.adopt(index, seen);
         self.watch(index, seen, listing.ended);
         if request {

@@ -42,7 +42,6 @@ impl Table {
             self.counts.evicted += 1;
             return None;
         }
-        self.counts.connections += u64::from(row.state != TcpState::Listen);
         let (cookie, pointer, state) = (row.cookie, row.pointer, row.state);
         let index = self.rows.insert(row);
         if cookie != 0 {
