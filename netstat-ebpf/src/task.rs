@@ -70,7 +70,7 @@ fn introduce(
     }
     let life = [long(leader, offset!(task_start_boottime)), long(leader, offset!(task_self_exec_id))];
     // SAFETY: two words in the map's own memory; a torn read at worst tells the process once more.
-    if unsafe { ANNOUNCED.get(&tgid) } == Some(&life) {
+    if unsafe { ANNOUNCED.get(tgid) } == Some(&life) {
         return;
     }
     let sent = emit(|now, record: &mut RawProcess| {
@@ -87,6 +87,6 @@ fn introduce(
     });
     if sent {
         // When the map refuses, the process is told again with the next record: more, but not wrong.
-        let _ = ANNOUNCED.insert(&tgid, &life, 0);
+        let _ = ANNOUNCED.insert(tgid, life, 0);
     }
 }

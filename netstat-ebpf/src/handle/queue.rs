@@ -55,7 +55,7 @@ pub fn closed<S: Sock>(sock: S, actor: u32) {
         }
         if config!(queue_store) == QueueStore::Hash as u32 {
             // The address will name another socket. That there was no entry is no error.
-            let _ = HASH_QUEUES.remove(&(sock.address() as u64));
+            let _ = HASH_QUEUES.remove(sock.address() as u64);
         }
     }
 }
@@ -99,11 +99,11 @@ fn pending<S: Sock>(sock: S, make: bool) -> Option<&'static Pending> {
         unsafe { bpf_sk_storage_get(map, sock.address().cast_mut(), value, flags) }.cast()
     } else if config!(queue_store) == QueueStore::Hash as u32 {
         let key = sock.address() as u64;
-        match HASH_QUEUES.get_ptr(&key) {
+        match HASH_QUEUES.get_ptr(key) {
             Some(found) => found.cast(),
             None if make => {
-                HASH_QUEUES.insert(&key, &[0; 4], 0).ok()?;
-                HASH_QUEUES.get_ptr(&key)?.cast()
+                HASH_QUEUES.insert(key, [0; 4], 0).ok()?;
+                HASH_QUEUES.get_ptr(key)?.cast()
             }
             None => return None,
         }

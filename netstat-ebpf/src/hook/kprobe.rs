@@ -20,8 +20,7 @@ use netstat_common::event::Direction;
 fn enter(ctx: &ProbeContext, flags: Option<i32>) {
     match (ctx.arg::<u64>(0), flags) {
         (Some(sk), Some(flags)) => {
-            if CALLS.insert(&bpf_get_current_pid_tgid(), &[sk, u64::from(flags.cast_unsigned())], 0).is_err()
-            {
+            if CALLS.insert(bpf_get_current_pid_tgid(), [sk, u64::from(flags.cast_unsigned())], 0).is_err() {
                 lost(Loss::NoStorage);
             }
         }
@@ -34,9 +33,9 @@ fn enter(ctx: &ProbeContext, flags: Option<i32>) {
 fn leave() -> Option<(Probed, i32)> {
     let thread = bpf_get_current_pid_tgid();
     // SAFETY: two words in the map's own memory, written by this very thread only.
-    let &[sk, flags] = unsafe { CALLS.get(&thread) }?;
+    let &[sk, flags] = unsafe { CALLS.get(thread) }?;
     // It was just found.
-    let _ = CALLS.remove(&thread);
+    let _ = CALLS.remove(thread);
     Some((Probed(sk as Address), (flags as u32).cast_signed()))
 }
 

@@ -57,11 +57,8 @@ pub fn probe(options: &Options) -> Report {
 pub fn missing() -> Vec<&'static str> {
     let Some(effective) = effective(Path::new("/")) else { return Vec::new() };
     let has = |bit: u32| effective >> bit & 1 == 1;
-    NEEDED
-        .into_iter()
-        .filter(|&(name, bit)| !has(bit) && !(name != "CAP_NET_ADMIN" && has(SYS_ADMIN)))
-        .map(|(name, _)| name)
-        .collect()
+    let granted = |name, bit| has(bit) || (name != "CAP_NET_ADMIN" && has(SYS_ADMIN));
+    NEEDED.into_iter().filter(|&(name, bit)| !granted(name, bit)).map(|(name, _)| name).collect()
 }
 
 /// The mode of the lockdown, if the kernel has that module (`[none] integrity confidentiality`).

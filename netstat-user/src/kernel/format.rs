@@ -16,7 +16,7 @@ pub struct Field {
 /// The fields that a tracepoint's `format` file lists. Lines that do not describe a field are passed over.
 ///
 /// ```text
-///     field:__u8 saddr[4];	offset:32;	size:4;	signed:0;
+///     field:__u8 saddr[4];    offset:32;    size:4;    signed:0;
 /// ```
 pub fn parse(text: &str) -> Vec<Field> {
     text.lines().filter_map(field).collect()

@@ -144,11 +144,19 @@ fn failed(operation: &'static str, cause: impl std::fmt::Display) -> Refusal {
     Refusal::Failed { operation, cause: cause.to_string() }
 }
 
+/// Why the kernel's types cannot be used.
+enum NoTypes {
+    /// By our own reader.
+    Ours(BtfError),
+    /// By the library that loads programs.
+    Theirs(aya::BtfError),
+}
+
 /// What is known about the kernel while the hooks are tried.
 struct Assembly<'a> {
     options: &'a Options,
     /// The kernel's types, ours and aya's, or why there are none.
-    types: Result<(Btf, aya::Btf), Option<BtfError>>,
+    types: Result<(Btf, aya::Btf), NoTypes>,
     offsets: Offsets,
     /// Why there are no layouts, if so.
     tracefs: Option<Option<std::io::Error>>,
@@ -158,8 +166,8 @@ struct Assembly<'a> {
 impl<'a> Assembly<'a> {
     fn new(options: &'a Options) -> Self {
         let root = Path::new("/");
-        let types = Btf::read(root, &TYPES).map_err(Some).and_then(|btf| {
-            let aya = aya::Btf::parse(btf.data(), aya::Endianness::default()).map_err(|_| None)?;
+        let types = Btf::read(root, &TYPES).map_err(NoTypes::Ours).and_then(|btf| {
+            let aya = aya::Btf::parse(btf.data(), aya::Endianness::default()).map_err(NoTypes::Theirs)?;
             Ok((btf, aya))
         });
         let offsets = match &types {
@@ -328,7 +336,7 @@ impl<'a> Assembly<'a> {
         if let Err(cause) = &self.types
             && (tier != Tier::Tracepoint || feature != Feature::States)
         {
-            return Err(no_types(cause.as_ref()));
+            return Err(no_types(cause));
         }
         if tier == Tier::Tracepoint
             && let Some(cause) = &self.tracefs
@@ -352,7 +360,7 @@ impl<'a> Assembly<'a> {
         self.admits(feature, tier)?;
         for &(name, at) in hooks(feature, tier) {
             let program = program(ebpf, name)?;
-            let btf = self.types.as_ref().map(|(_, aya)| aya).map_err(|cause| no_types(cause.as_ref()));
+            let btf = self.types.as_ref().map(|(_, aya)| aya).map_err(no_types);
             let loaded = match (program, at) {
                 (Program::BtfTracePoint(program), At::Btf(tracepoint)) => program.load(tracepoint, btf?),
                 (Program::FExit(program), At::Fexit(function)) => program.load(function, btf?),
@@ -399,13 +407,13 @@ fn describe(at: At) -> String {
 }
 
 /// The refusal for a kernel without types, anew for each tier that needs them.
-fn no_types(cause: Option<&BtfError>) -> Refusal {
+fn no_types(cause: &NoTypes) -> Refusal {
     match cause {
-        Some(BtfError::Read { path, cause }) => {
+        NoTypes::Ours(BtfError::Read { path, cause }) => {
             Refusal::NoBtf(BtfError::Read { path: path.clone(), cause: copy(cause) })
         }
-        Some(other) => failed("reading the kernel's types", other),
-        None => failed("reading the kernel's types", "they are damaged"),
+        NoTypes::Ours(other) => failed("reading the kernel's types", other),
+        NoTypes::Theirs(other) => failed("reading the kernel's types", other),
     }
 }
 
