@@ -25,9 +25,8 @@ fn a_loss_is_reported_and_repaired() -> Result<()> {
     let differences = listing::compare(&check::table(&lines), &kernel);
     drop(pair);
     let output = trace.stop()?;
-    let summary = output.summary()?;
-    let lost = summary["enetstat.lost"].as_u64().unwrap_or(0);
-    ensure!(lost > 0, "nothing was lost: {summary}");
+    let lost = output.counted("enetstat.lost")?;
+    ensure!(lost > 0, "nothing was lost: {}", output.summary()?);
     let repairs: Vec<_> = lines.iter().filter(|line| line.kind == Kind::Repair).collect();
     ensure!(!repairs.is_empty(), "{lost} lost, and no word about a repair");
     let told: u64 = repairs.iter().filter_map(|repair| repair.lost).sum();

@@ -29,11 +29,8 @@ fn of(lines: &[Line], cookie: u64) -> impl Iterator<Item = &Line> {
 
 /// The summary says that nothing was lost and nothing had to be repaired.
 fn ensure_healthy(output: &netstat_tests::Output) -> Result<()> {
-    let summary = output.summary()?;
-    let number = |key: &str| {
-        summary[key].as_u64().or_else(|| summary[key].as_str().and_then(|text| text.parse().ok()))
-    };
-    ensure!(number("enetstat.lost") == Some(0), "lost: {summary}");
-    ensure!(number("enetstat.repaired") == Some(0), "repaired: {summary}");
+    for key in ["enetstat.lost", "enetstat.repaired"] {
+        ensure!(output.counted(key)? == 0, "{key}: {}", output.summary()?);
+    }
     Ok(())
 }

@@ -38,8 +38,8 @@ impl Actor {
         writeln!(self.commands, "{command}")?;
         let mut reply = String::new();
         self.replies.read_line(&mut reply)?;
-        match reply.trim_end().split_once(' ') {
-            Some(("ok", rest)) => Ok(rest.to_owned()),
+        match reply.split_once(' ') {
+            Some(("ok", rest)) => Ok(rest.trim_end().to_owned()),
             _ => bail!("{command}: {reply:?}"),
         }
     }

@@ -225,4 +225,15 @@ impl Output {
         }
         bail!("no summary on stderr: {:?}", self.err)
     }
+
+    /// A number of the summary, printed as a number or as text.
+    ///
+    /// # Errors
+    /// The summary has none of that name.
+    pub fn counted(&self, key: &str) -> Result<u64> {
+        let summary = self.summary()?;
+        let value = &summary[key];
+        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        number.with_context(|| format!("no number {key} in {summary}"))
+    }
 }
