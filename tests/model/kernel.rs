@@ -157,7 +157,8 @@ impl Kernel {
         socket.object = Object::Full;
         socket.named |= cookies;
         socket.history.push((TcpState::Listen, TcpState::SynRecv));
-        let child = Event::Child { at, pointer: NonZeroU64::new(socket.pointer).unwrap() };
+        let pointer = NonZeroU64::new(socket.pointer).expect("addresses are not zero");
+        let child = Event::Child { at, pointer };
         vec![child, self.moved(index, TcpState::Established)]
     }
 
@@ -172,7 +173,7 @@ impl Kernel {
             Established => FinWait1,
             CloseWait => LastAck,
             LastAck | Listen => Close,
-            FinWait1 if pick % 3 == 0 => Closing,
+            FinWait1 if pick.is_multiple_of(3) => Closing,
             FinWait1 => FinWait2,
             FinWait2 | Closing => return self.time_wait(index, pick),
             SynRecv | TimeWait | Close => return Vec::new(),
@@ -232,7 +233,7 @@ impl Kernel {
         };
         let Some(index) = self.pick(pick, fits) else { return };
         let socket = &mut self.sockets[index];
-        if socket.state == TcpState::FinWait2 && pick % 2 == 0 {
+        if socket.state == TcpState::FinWait2 && pick.is_multiple_of(2) {
             socket.state = TcpState::TimeWait;
         } else {
             socket.object = Object::Gone;

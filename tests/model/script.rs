@@ -223,9 +223,7 @@ impl Run {
                                         && socket.history.last() == Some(&(t.from, t.to))
                                 })
                         });
-                    if !quiet && !orphan {
-                        ours.entry(t.conn.identity.tuple.lport).or_default().push((t.from, t.to));
-                    } else if t.from == TcpState::Listen {
+                    if (!quiet && !orphan) || t.from == TcpState::Listen {
                         ours.entry(t.conn.identity.tuple.lport).or_default().push((t.from, t.to));
                     }
                 }

@@ -1,20 +1,15 @@
 //! The table, kept true: events as they come, listings when they are needed, questions when they are due.
 
-use super::reader::{Batch, Reader};
-use super::worker::{Job, Lister, Reply, Where, Worker};
+use super::watch::Watch;
 use crate::kernel::tier::Tier;
-use crate::model::{Fact, Mono, Question, States, TcpState, Told};
+use crate::model::Told;
 use crate::source::netns::Netns;
-use crate::source::stream::{self, Control, Stream};
 use crate::table::{Limits, Table};
 use anyhow::Context as _;
-use bytes::Bytes;
 use netstat_common::config::Queues;
-use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, sleep_until};
 
 /// Which network namespaces are watched.
 pub enum Scope {
@@ -57,18 +52,6 @@ impl LiveOptions {
     }
 }
 
-/// States that have something without events: half-open requests come and go, FIN_WAIT2 without an owner ends, and a
-/// socket in SYN_SENT has chosen its port.
-const QUIET: States = States::of(&[TcpState::SynRecv, TcpState::FinWait2, TcpState::SynSent]);
-/// Losses wake nobody.
-const TICK: Duration = Duration::from_millis(100);
-/// How long the end of a watch waits for the kernel's answers.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Questions asked in one go.
-const QUESTIONS: usize = 4096;
-/// A listing may take this share of the time (1/50).
-const SHARE: u32 = 50;
-
 /// What is told with the changes: whoever receives them may also look at the table.
 pub struct News<'a> {
     pub told: &'a [Told],
@@ -80,47 +63,7 @@ pub struct News<'a> {
 /// A watched host. Dropped, it takes its hooks with it.
 pub struct Live {
     runtime: tokio::runtime::Runtime,
-    inner: Inner,
-}
-
-struct Inner {
-    table: Table,
-    kernel: Option<Kernel>,
-    worker: Worker,
-    /// Replies of the worker, each with the flush of the ring that must be over before it is believed.
-    replies: VecDeque<(u64, Reply)>,
-    told: Vec<Told>,
-    troubles: Vec<String>,
-    lost: u64,
-    garbled: u64,
-    whole: bool,
-    listing: Option<Listing>,
-    asking: bool,
-    /// Something happened that a complete listing must clear up, not before `earliest`.
-    wanted: bool,
-    earliest: Instant,
-    next_reconcile: Instant,
-    next_sweep: Instant,
-    reconcile: Duration,
-    sweep: Duration,
-    initial_done: bool,
-    owners_done: bool,
-    /// The watch ends: nothing new is taken in.
-    closing: bool,
-}
-
-/// The attached kernel half.
-struct Kernel {
-    /// Before `control`, so that it ends first.
-    reader: Reader,
-    control: Control,
-}
-
-/// A listing under way.
-#[derive(Clone, Copy)]
-struct Listing {
-    all: bool,
-    asked: Instant,
+    inner: Watch,
 }
 
 impl Live {
@@ -136,7 +79,7 @@ impl Live {
             .build()
             .context("cannot start the event loop")?;
         let guard = runtime.enter();
-        let mut inner = Inner::start(options)?;
+        let mut inner = Watch::start(options)?;
         drop(guard);
         runtime.block_on(inner.begin());
         Ok(Self { runtime, inner })
@@ -163,7 +106,7 @@ impl Live {
             told.extend_from_slice(news.told);
             ControlFlow::<()>::Continue(())
         };
-        self.runtime.block_on(self.inner.watch(sleep(time), &mut sink));
+        self.runtime.block_on(async { self.inner.watch(tokio::time::sleep(time), &mut sink).await });
     }
 
     /// Watches until `stop` is done or `sink` breaks. What was pending at the end is told first. `stop` runs inside the
@@ -175,348 +118,4 @@ impl Live {
     ) -> Option<B> {
         self.runtime.block_on(self.inner.watch(stop, sink))
     }
-}
-
-impl Inner {
-    fn start(options: LiveOptions) -> anyhow::Result<Self> {
-        let LiveOptions {
-            tier,
-            scope,
-            ports,
-            queues,
-            queue_interval,
-            ring_bytes,
-            mut limits,
-            reconcile,
-            sweep,
-        } = options;
-        let polled = matches!(tier, Some(Tier::Netlink | Tier::Procfs));
-        let netns = match &scope {
-            Scope::One(netns) => Some(netns.inum),
-            Scope::All => None,
-        };
-        let kernel = if polled {
-            limits.events = false;
-            None
-        } else {
-            let options = stream::Options {
-                tier,
-                queues,
-                queue_interval,
-                netns,
-                ports: ports.clone(),
-                ring_bytes,
-                owners: true,
-            };
-            let stream = Stream::start(&options).map_err(|error| match error.cure() {
-                Some(cure) => anyhow::anyhow!("{error}: {cure}"),
-                None => anyhow::Error::new(error),
-            })?;
-            let (ring, mut control) = stream.split();
-            control.set_whole(true)?;
-            let reader = Reader::start(ring).context("cannot start the thread that reads the ring buffer")?;
-            Some(Kernel { reader, control })
-        };
-        let lister = if tier == Some(Tier::Procfs) { Lister::Procfs } else { Lister::Diag };
-        let place = match scope {
-            Scope::One(netns) => Where::One(netns),
-            Scope::All => Where::All,
-        };
-        let worker = Worker::start(place, lister, ports).context("cannot start the listing thread")?;
-        let now = Instant::now();
-        Ok(Self {
-            table: Table::new(limits),
-            kernel,
-            worker,
-            replies: VecDeque::new(),
-            told: Vec::new(),
-            troubles: Vec::new(),
-            lost: 0,
-            garbled: 0,
-            whole: true,
-            listing: None,
-            asking: false,
-            wanted: false,
-            earliest: now,
-            next_reconcile: now,
-            next_sweep: now,
-            reconcile: if polled { sweep } else { reconcile },
-            sweep,
-            initial_done: false,
-            owners_done: false,
-            closing: false,
-        })
-    }
-
-    async fn begin(&mut self) {
-        while !self.owners_done {
-            self.step().await;
-        }
-    }
-
-    async fn watch<B>(
-        &mut self,
-        stop: impl Future<Output = ()>,
-        sink: &mut dyn FnMut(News<'_>) -> ControlFlow<B>,
-    ) -> Option<B> {
-        tokio::pin!(stop);
-        let mut stopped = false;
-        loop {
-            if !self.told.is_empty() || !self.troubles.is_empty() {
-                let news = News { told: &self.told, table: &self.table, troubles: &self.troubles };
-                let flow = sink(news);
-                self.told.clear();
-                self.troubles.clear();
-                if let ControlFlow::Break(value) = flow {
-                    return Some(value);
-                }
-            }
-            if stopped {
-                return None;
-            }
-            tokio::select! {
-                biased;
-                () = &mut stop => {
-                    self.finish().await;
-                    stopped = true;
-                }
-                () = self.step() => {}
-            }
-        }
-    }
-
-    /// The last words: what has happened until now, what was lost, and the answers to what that raises. What happens
-    /// from here on is no part of the watch.
-    async fn finish(&mut self) {
-        let patience = sleep(LAST_WORDS);
-        tokio::pin!(patience);
-        let mut flush = self.kernel.as_ref().map(|kernel| kernel.reader.flush());
-        loop {
-            if flush.is_none() {
-                self.check_losses();
-                self.closing = true;
-                self.raise();
-                if !self.asking {
-                    break;
-                }
-            }
-            tokio::select! {
-                biased;
-                batch = next_batch(self.kernel.as_mut()) => {
-                    if matches!(batch, Batch::Flushed(number) if Some(number) >= flush) {
-                        flush = None;
-                    }
-                    self.learn(batch);
-                }
-                reply = self.worker.replies.recv() => match reply {
-                    Some(reply) => self.receive(reply),
-                    None => break,
-                },
-                () = &mut patience => break,
-            }
-        }
-        self.closing = false;
-    }
-
-    /// Waits for the next thing to happen and learns it. Safe to drop at any await: whatever was taken is learnt.
-    async fn step(&mut self) {
-        self.raise();
-        let deadline = self.deadline();
-        tokio::select! {
-            batch = next_batch(self.kernel.as_mut()) => self.learn(batch),
-            reply = self.worker.replies.recv() => match reply {
-                Some(reply) => self.receive(reply),
-                // The thread panicked; nothing will be listed any more. Do not spin.
-                None => sleep(TICK).await,
-            },
-            () = sleep_until(deadline) => {
-                self.check_losses();
-                self.table.expire(Mono::now());
-            }
-        }
-    }
-
-    /// When something is to be done though nothing happens.
-    fn deadline(&self) -> Instant {
-        let now = Instant::now();
-        let mut deadline = now + TICK;
-        if !self.asking
-            && let Some(due) = self.table.deadline()
-        {
-            // Not more often than a millisecond.
-            deadline = deadline.min(now + due.since(Mono::now()).max(Duration::from_millis(1)));
-        }
-        if self.listing.is_none() {
-            deadline = deadline.min(self.next_reconcile).min(self.next_sweep);
-            if self.wanted {
-                deadline = deadline.min(self.earliest);
-            }
-        }
-        deadline
-    }
-
-    /// Gives the worker what is due.
-    fn raise(&mut self) {
-        let now = Instant::now();
-        if !self.asking && self.initial_done {
-            let mut questions = Vec::new();
-            self.table.questions(Mono::now(), QUESTIONS, &mut questions);
-            if !questions.is_empty() {
-                self.asking = true;
-                self.worker.give(Job::Ask(questions));
-            }
-        }
-        let unnamed = self.table.unnamed();
-        if !unnamed.is_empty() {
-            self.worker.give(Job::Name(unnamed));
-        }
-        self.wanted |= self.table.wants_listing();
-        if self.listing.is_some() || self.closing {
-            return;
-        }
-        let all = now >= self.next_reconcile || (self.wanted && now >= self.earliest && self.initial_done);
-        if all || now >= self.next_sweep {
-            self.table.hold(Some(Mono::now()));
-            self.listing = Some(Listing { all, asked: now });
-            self.wanted &= !all;
-            let states = if all { States::ALL } else { QUIET };
-            self.worker.give(Job::List { states, initial: !self.initial_done });
-        }
-    }
-
-    /// A reply may be ahead of events that are older: it is put aside until they have been learnt.
-    fn receive(&mut self, reply: Reply) {
-        match &self.kernel {
-            Some(kernel) => {
-                let flush = kernel.reader.flush();
-                self.replies.push_back((flush, reply));
-            }
-            None => self.take(reply),
-        }
-    }
-
-    fn take(&mut self, reply: Reply) {
-        let now = Mono::now();
-        match reply {
-            Reply::Listing(listing) => {
-                self.table.learn(now, Fact::Listing(listing), &mut self.told);
-                self.table.hold(None);
-                self.listed();
-            }
-            Reply::Answers { answers, unasked } => {
-                self.asking = false;
-                for answer in answers {
-                    self.table.learn(now, Fact::Answer(answer), &mut self.told);
-                }
-                let later = now.after(Duration::from_secs(1));
-                for question in &unasked {
-                    self.table.retry(question as &Question, later);
-                }
-            }
-            Reply::Holders(holders) => {
-                self.table.learn(now, Fact::Holders(holders), &mut self.told);
-                self.owners_done = true;
-            }
-            Reply::Named(processes) => {
-                for process in processes {
-                    self.table.learn(now, Fact::Process(process), &mut self.told);
-                }
-            }
-            Reply::Trouble(text) => self.troubles.push(text),
-        }
-    }
-
-    /// After a listing: when the next ones are due, and what records are needed from now on.
-    fn listed(&mut self) {
-        let Some(listing) = self.listing.take() else { return };
-        let now = Instant::now();
-        let pause = (now - listing.asked) * SHARE;
-        if listing.all {
-            self.next_reconcile = now + self.reconcile.max(pause * 2);
-        }
-        self.next_sweep = now + self.sweep.max(pause);
-        if !self.initial_done {
-            self.initial_done = true;
-            self.worker.give(Job::Owners);
-        }
-        // Under a load that goes on losing events the next try comes soon, but leaves time for work.
-        self.earliest = now + (pause / SHARE * 2).max(TICK);
-        if self.table.is_blind() {
-            self.next_reconcile = self.next_reconcile.min(self.earliest);
-        }
-        self.set_whole(self.table.is_blind());
-    }
-
-    /// Asks for addresses in every record as long as rows may be missing.
-    fn set_whole(&mut self, whole: bool) {
-        if self.whole == whole {
-            return;
-        }
-        if let Some(kernel) = &mut self.kernel {
-            match kernel.control.set_whole(whole) {
-                Ok(()) => self.whole = whole,
-                Err(error) => self.troubles.push(format!("switching the kernel half: {error}")),
-            }
-        }
-    }
-
-    fn learn(&mut self, batch: Batch) {
-        match batch {
-            Batch::Records(records) => self.learn_records(&records),
-            Batch::Flushed(number) => {
-                self.check_losses();
-                while let Some((_, reply)) = self.replies.pop_front_if(|(flush, _)| *flush <= number) {
-                    self.take(reply);
-                }
-            }
-        }
-    }
-
-    fn learn_records(&mut self, records: &Bytes) {
-        if let Some(kernel) = &self.kernel {
-            kernel.reader.learnt(records);
-        }
-        if self.closing {
-            return;
-        }
-        let now = Mono::now();
-        for event in stream::decode(records) {
-            match event {
-                Ok(event) => self.table.learn(now, Fact::Event(event), &mut self.told),
-                Err(error) => {
-                    self.garbled += 1;
-                    self.troubles.push(format!("reading the ring buffer: {error}"));
-                    self.table.learn(now, Fact::Lost { count: 1, until: now }, &mut self.told);
-                }
-            }
-        }
-    }
-
-    fn check_losses(&mut self) {
-        let Some(kernel) = &mut self.kernel else { return };
-        match kernel.control.losses() {
-            Ok(losses) => {
-                let total = losses.total();
-                let count = total.saturating_sub(self.lost);
-                if count > 0 {
-                    self.lost = total;
-                    let now = Mono::now();
-                    self.table.learn(now, Fact::Lost { count, until: now }, &mut self.told);
-                    self.set_whole(true);
-                }
-            }
-            Err(error) => self.troubles.push(format!("counting lost events: {error}")),
-        }
-    }
-}
-
-/// What comes out of the ring next; nothing ever without a kernel half.
-async fn next_batch(kernel: Option<&mut Kernel>) -> Batch {
-    if let Some(kernel) = kernel
-        && let Some(batch) = kernel.reader.batches.recv().await
-    {
-        return batch;
-    }
-    // No kernel half, or its reader panicked.
-    std::future::pending().await
 }

@@ -5,6 +5,7 @@ pub mod list;
 pub mod live;
 mod reader;
 pub mod trace;
+mod watch;
 mod worker;
 
 pub use live::{Live, LiveOptions, Scope};

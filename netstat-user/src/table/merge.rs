@@ -1,6 +1,6 @@
 //! What the table makes of a listing.
 
-use super::event::{is_minisock, place, tuple};
+use super::answer::{is_minisock, place, tuple};
 use super::row::{Flags, Place, Row, nowhere};
 use super::{Change, Table};
 use crate::model::{Answer, Identity, Learnt, Listing, Mono, Repair, SockRow, TcpState, Told};

@@ -14,8 +14,10 @@
 //!   and tells the transition when the kernel has confirmed it.
 //! * Memory is bounded by [`Limits::rows`]; what had to go is counted.
 
+mod answer;
 mod event;
 mod merge;
+mod owner;
 mod processes;
 mod retain;
 mod row;
