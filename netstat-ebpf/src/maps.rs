@@ -37,20 +37,25 @@ pub struct Pending {
     pub received: Word,
     /// Process that used the socket last.
     pub user: Word,
+    /// Sequence number up to which the process has read, with [`KNOWN`] set; 0: not known.
+    pub read: Word,
 }
+
+/// Tells sequence number 0 from none in [`Pending::read`].
+pub const KNOWN: u64 = 1 << 32;
 
 /// [`QueueStore::Socket`](netstat_common::config::QueueStore::Socket).
 #[btf_map]
-pub static SOCKET_QUEUES: SkStorage<[u64; 4]> = SkStorage::new();
+pub static SOCKET_QUEUES: SkStorage<[u64; 5]> = SkStorage::new();
 
 /// [`QueueStore::Hash`](netstat_common::config::QueueStore::Hash). The loader makes it small when it is not used.
 #[map]
-pub static HASH_QUEUES: LruHashMap<u64, [u64; 4]> = LruHashMap::with_max_entries(65536, 0);
+pub static HASH_QUEUES: LruHashMap<u64, [u64; 5]> = LruHashMap::with_max_entries(65536, 0);
 
-/// Calls under way, by thread: socket and flags, from a kprobe to its kretprobe.
+/// The socket of the `tcp_sendmsg` under way, by thread: from a kprobe to its kretprobe. The loader makes it small when it
+/// is not used.
 #[map]
-pub static CALLS: HashMap<u64, [u64; 2]> =
-    HashMap::with_max_entries(32768, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+pub static CALLS: HashMap<u64, u64> = HashMap::with_max_entries(16384, 0);
 
 /// When the reader was last woken.
 pub static LAST_WAKE: Word = Word::new(0);

@@ -2,7 +2,7 @@
 
 use super::{is_wanted, owner};
 use crate::emit::{emit, lost, now};
-use crate::maps::{HASH_QUEUES, Pending, SOCKET_QUEUES, config};
+use crate::maps::{HASH_QUEUES, KNOWN, Pending, SOCKET_QUEUES, config, offset};
 use crate::sock::Sock;
 use crate::task;
 use aya_ebpf::bindings::BPF_SK_STORAGE_GET_F_CREATE;
@@ -26,19 +26,64 @@ pub fn called<S: Sock>(sock: S, direction: Direction, bytes: i32) {
     if bytes <= 0 || sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
         return;
     }
+    match pending(sock, true) {
+        Some(pending) => count(sock, pending, direction, bytes.unsigned_abs(), task::tgid()),
+        None => lost(Loss::NoStorage),
+    }
+}
+
+/// A process is about to receive: remembers where it begins, if that is not known from before.
+#[inline(always)]
+pub fn begins<S: Sock>(sock: S) {
+    if sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
+        return;
+    }
+    match pending(sock, true) {
+        Some(pending) if pending.read.load() == 0 => pending.read.store(KNOWN | u64::from(read(sock))),
+        Some(_) => {}
+        None => lost(Loss::NoStorage),
+    }
+}
+
+/// Something may have been taken out of the receive queue: what it was, the distance to the last time tells. A peek and
+/// an error move nothing.
+#[inline(always)]
+pub fn taken<S: Sock>(sock: S) {
+    if sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
+        return;
+    }
     let Some(pending) = pending(sock, true) else {
         lost(Loss::NoStorage);
         return;
     };
-    let user = task::tgid();
-    if pending.user.load() != u64::from(user) && owner::seen(sock, user, How::Use) {
+    let (last, now) = (pending.read.load(), read(sock));
+    pending.read.store(KNOWN | u64::from(now));
+    let bytes = judge::sequence_gap(now, last as u32);
+    if last != 0 && bytes != 0 {
+        count(sock, pending, Direction::Receive, bytes, task::actor(sock));
+    }
+}
+
+/// Sequence number up to which the process has read. At the end of the stream the kernel steps over the FIN, which is no
+/// byte of the application.
+#[inline(always)]
+fn read<S: Sock>(sock: S) -> u32 {
+    let tcp = sock.tcp();
+    let copied: u32 = sock.load(tcp, offset!(tcp_copied_seq));
+    let next: u32 = sock.load(tcp, offset!(tcp_rcv_nxt));
+    copied.wrapping_sub(u32::from(copied == next && sock.has_peer_fin()))
+}
+
+/// `bytes` were moved by `user` (0: not by a process).
+#[inline(always)]
+fn count<S: Sock>(sock: S, pending: &Pending, direction: Direction, bytes: u32, user: u32) {
+    if user != 0 && pending.user.load() != u64::from(user) && owner::seen(sock, user, How::Use) {
         pending.user.store(u64::from(user));
     }
-    let amount = match direction {
-        Direction::Receive => &pending.received,
-        _ => &pending.sent,
-    };
-    amount.add(u64::from(bytes.unsigned_abs()));
+    match direction {
+        Direction::Receive => pending.received.add(u64::from(bytes)),
+        _ => pending.sent.add(u64::from(bytes)),
+    }
     let due = config!(queues) == Queues::Every as u32
         || judge::queue_due(pending.last.load(), now(), config!(queue_interval));
     if due {
@@ -102,7 +147,7 @@ fn pending<S: Sock>(sock: S, make: bool) -> Option<&'static Pending> {
         match HASH_QUEUES.get_ptr(key) {
             Some(found) => found.cast(),
             None if make => {
-                HASH_QUEUES.insert(key, [0; 4], 0).ok()?;
+                HASH_QUEUES.insert(key, [0; 5], 0).ok()?;
                 HASH_QUEUES.get_ptr(key)?.cast()
             }
             None => return None,
@@ -110,9 +155,9 @@ fn pending<S: Sock>(sock: S, make: bool) -> Option<&'static Pending> {
     } else {
         return None;
     };
-    // SAFETY: a value of either map is four aligned words, as many as a `Pending`, which other processors may
+    // SAFETY: a value of either map is five aligned words, as many as a `Pending`, which other processors may
     // change meanwhile. Values are not freed before the program ends.
     unsafe { found.as_ref() }
 }
 
-const _: () = assert!(size_of::<Pending>() == size_of::<[u64; 4]>() && align_of::<Pending>() == 8);
+const _: () = assert!(size_of::<Pending>() == size_of::<[u64; 5]>() && align_of::<Pending>() == 8);

@@ -3,18 +3,15 @@
 //! A hook is judged by trying it. Some settings of the kernel half depend on which hooks are taken (whether sockets have
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
+use super::object::{At, OBJECT, check_abi, hooks};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format};
 use aya::programs::{BtfTracePoint, FExit, KProbe, Program, TracePoint};
 use aya::{Ebpf, EbpfLoader};
 use netstat_common::config::{MAX_PORTS, QueueStore};
-use netstat_common::{ABI, ABI_SYMBOL, Config, Layout, Offsets};
-use object::{Object, ObjectSection, ObjectSymbol};
+use netstat_common::{Config, Layout, Offsets};
 use std::path::Path;
-
-/// The kernel half.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netstat-ebpf"));
 
 /// Structures and functions that are looked up in the kernel's types.
 const TYPES: [&str; 17] = [
@@ -36,53 +33,6 @@ const TYPES: [&str; 17] = [
     "inet_csk_accept",
     "tcp_set_state",
 ];
-
-/// How a program is attached.
-#[derive(Clone, Copy)]
-enum At {
-    Btf(&'static str),
-    Fexit(&'static str),
-    /// Entry or return; the program's section says which.
-    Probe(&'static str),
-    Classic(&'static str, &'static str),
-}
-
-/// A program of the object and its place.
-type Hook = (&'static str, At);
-
-/// The programs of a feature in a tier.
-fn hooks(feature: Feature, tier: Tier) -> &'static [Hook] {
-    use At::*;
-    match (feature, tier) {
-        (Feature::States, Tier::TpBtf) => &[("state_btf", Btf("inet_sock_set_state"))],
-        (Feature::States, Tier::Tracepoint) => {
-            &[("state_tracepoint", Classic("sock", "inet_sock_set_state"))]
-        }
-        (Feature::Queues, Tier::Fentry) => {
-            &[("send_fexit", Fexit("tcp_sendmsg")), ("receive_fexit", Fexit("tcp_recvmsg"))]
-        }
-        (Feature::Queues, Tier::Kprobe) => &[
-            ("send_kretprobe", Probe("tcp_sendmsg")),
-            ("send_kprobe", Probe("tcp_sendmsg")),
-            ("receive_kretprobe", Probe("tcp_recvmsg")),
-            ("receive_kprobe", Probe("tcp_recvmsg")),
-        ],
-        (Feature::Queues, Tier::TpBtf) => {
-            &[("send_btf", Btf("sock_send_length")), ("receive_btf", Btf("sock_recv_length"))]
-        }
-        (Feature::Queues, Tier::Tracepoint) => &[
-            ("send_tracepoint", Classic("sock", "sock_send_length")),
-            ("receive_tracepoint", Classic("sock", "sock_recv_length")),
-        ],
-        (Feature::Accept, Tier::Fentry) => &[("accept_fexit", Fexit("inet_csk_accept"))],
-        (Feature::Accept, Tier::Kprobe) => &[("accept_kretprobe", Probe("inet_csk_accept"))],
-        (Feature::Accept, Tier::Tracepoint) => &[
-            ("accept_tracepoint", Classic("syscalls", "sys_exit_accept")),
-            ("accept4_tracepoint", Classic("syscalls", "sys_exit_accept4")),
-        ],
-        _ => &[],
-    }
-}
 
 /// The loaded object with its hooks attached.
 pub struct Assembled {
@@ -110,24 +60,6 @@ pub fn assemble(options: &Options) -> Result<Assembled, StreamError> {
             Err(cause) => Err(failed("starting a thread", cause).into()),
         }
     })
-}
-
-/// Refuses an object whose boundary is another one: its records would be misread.
-fn check_abi(object: &[u8]) -> Result<(), Refusal> {
-    let bad = |cause: object::Error| Refusal::Object(cause.to_string());
-    let file = object::File::parse(object).map_err(bad)?;
-    let symbol = file.symbols().find(|symbol| symbol.name() == Ok(ABI_SYMBOL));
-    let found = symbol.and_then(|symbol| {
-        let section = file.section_by_index(symbol.section_index()?).ok()?;
-        let start = usize::try_from(symbol.address().checked_sub(section.address())?).ok()?;
-        let bytes = section.data().ok()?.get(start..)?.first_chunk()?;
-        Some(u32::from_le_bytes(*bytes))
-    });
-    match found {
-        Some(ABI) => Ok(()),
-        Some(found) => Err(Refusal::Abi { found, expected: ABI }),
-        None => Err(Refusal::Object(format!("it has no symbol {ABI_SYMBOL}"))),
-    }
 }
 
 /// Up to 5.10 maps count as locked memory. Later kernels do not look, and where it is refused the maps' own error tells.
@@ -322,7 +254,7 @@ impl<'a> Assembly<'a> {
             .map_max_entries("EVENTS", options.ring_bytes)
             .btf(None);
         if store != QueueStore::Hash {
-            loader.map_max_entries("HASH_QUEUES", 1);
+            loader.map_max_entries("HASH_QUEUES", 1).map_max_entries("CALLS", 1);
         }
         loader.load(OBJECT).map_err(|error| Refusal::from_object(error, memlock()))
     }
@@ -344,7 +276,7 @@ impl<'a> Assembly<'a> {
             return Err(Refusal::NoTracefs { cause: cause.as_ref().map(copy) });
         }
         let (function, known): (_, &[u32]) = match (feature, tier) {
-            (Feature::Queues, Tier::Fentry | Tier::Kprobe) => ("tcp_recvmsg", &[4, 5, 6]),
+            (Feature::Queues, Tier::Fentry) => ("tcp_recvmsg", &[4, 5, 6]),
             (Feature::Accept, Tier::Fentry) => ("inet_csk_accept", &[2, 4]),
             _ => return Ok(()),
         };
@@ -368,7 +300,7 @@ impl<'a> Assembly<'a> {
                 (Program::TracePoint(program), At::Classic(..)) => program.load(),
                 _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
             };
-            loaded.map_err(|error| Refusal::from_program(name, &describe(at), error))?;
+            loaded.map_err(|error| Refusal::from_program(name, &at.to_string(), error))?;
         }
         Ok(())
     }
@@ -388,7 +320,7 @@ impl<'a> Assembly<'a> {
                 }
                 _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
             };
-            attached.map_err(|error| Refusal::from_program(name, &describe(at), error))?;
+            attached.map_err(|error| Refusal::from_program(name, &at.to_string(), error))?;
         }
         Ok(())
     }
@@ -396,14 +328,6 @@ impl<'a> Assembly<'a> {
 
 fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Refusal> {
     ebpf.program_mut(name).ok_or_else(|| Refusal::Object(format!("it has no program {name}")))
-}
-
-fn describe(at: At) -> String {
-    match at {
-        At::Btf(tracepoint) => format!("tracepoint {tracepoint}"),
-        At::Fexit(function) | At::Probe(function) => format!("function {function}"),
-        At::Classic(system, event) => format!("tracepoint {system}:{event}"),
-    }
 }
 
 /// The refusal for a kernel without types, anew for each tier that needs them.
@@ -438,48 +362,4 @@ fn private_tracefs() -> Result<std::path::PathBuf, std::io::Error> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     mount("tracefs", target, "tracefs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?;
     Ok(target.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_object_belongs_to_this_program() {
-        check_abi(OBJECT).unwrap();
-    }
-
-    #[test]
-    fn what_is_no_object_or_another_one_is_refused() {
-        assert!(matches!(check_abi(b"\x7fELF"), Err(Refusal::Object(_))));
-        let number = ABI.to_le_bytes();
-        let symbol = object::File::parse(OBJECT).unwrap();
-        let symbol = symbol.symbols().find(|symbol| symbol.name() == Ok(ABI_SYMBOL)).unwrap();
-        let file = object::File::parse(OBJECT).unwrap();
-        let (start, _) =
-            file.section_by_index(symbol.section_index().unwrap()).unwrap().file_range().unwrap();
-        let at = (start + symbol.address()) as usize;
-        let mut other = OBJECT.to_vec();
-        assert_eq!(other[at..at + 4], number);
-        other[at] ^= 0x40;
-        assert!(matches!(check_abi(&other), Err(Refusal::Abi { found, expected: ABI }) if found != ABI));
-    }
-
-    #[test]
-    fn every_rung_has_programs_of_the_object() {
-        let object = aya_symbols();
-        for feature in [Feature::States, Feature::Queues, Feature::Accept] {
-            for &tier in feature.ladder(None) {
-                assert!(!hooks(feature, tier).is_empty(), "{feature} {tier}");
-                for (name, _) in hooks(feature, tier) {
-                    assert!(object.iter().any(|symbol| symbol == name), "{name}");
-                }
-            }
-        }
-    }
-
-    fn aya_symbols() -> Vec<String> {
-        let file = object::File::parse(OBJECT).unwrap();
-        file.symbols().filter_map(|symbol| symbol.name().ok().map(str::to_owned)).collect()
-    }
 }

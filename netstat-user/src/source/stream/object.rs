@@ -1,0 +1,127 @@
+//! The eBPF object and the programs in it.
+
+use crate::kernel::{Feature, Refusal, Tier};
+use netstat_common::{ABI, ABI_SYMBOL};
+use object::{Object, ObjectSection, ObjectSymbol};
+
+/// The kernel half.
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netstat-ebpf"));
+
+/// How a program is attached.
+#[derive(Clone, Copy)]
+pub enum At {
+    Btf(&'static str),
+    Fexit(&'static str),
+    /// Entry or return; the program's section says which.
+    Probe(&'static str),
+    Classic(&'static str, &'static str),
+}
+
+/// A program of the object and its place.
+pub type Hook = (&'static str, At);
+
+/// The programs of a feature in a tier.
+pub fn hooks(feature: Feature, tier: Tier) -> &'static [Hook] {
+    use At::*;
+    match (feature, tier) {
+        (Feature::States, Tier::TpBtf) => &[("state_btf", Btf("inet_sock_set_state"))],
+        (Feature::States, Tier::Tracepoint) => {
+            &[("state_tracepoint", Classic("sock", "inet_sock_set_state"))]
+        }
+        (Feature::Queues, Tier::Fentry) => {
+            &[("send_fexit", Fexit("tcp_sendmsg")), ("receive_fexit", Fexit("tcp_recvmsg"))]
+        }
+        (Feature::Queues, Tier::Kprobe) => &[
+            ("send_kretprobe", Probe("tcp_sendmsg")),
+            ("send_kprobe", Probe("tcp_sendmsg")),
+            ("taken_kprobe", Probe("tcp_cleanup_rbuf")),
+            ("receive_kprobe", Probe("tcp_recvmsg")),
+        ],
+        (Feature::Queues, Tier::TpBtf) => {
+            &[("send_btf", Btf("sock_send_length")), ("receive_btf", Btf("sock_recv_length"))]
+        }
+        (Feature::Queues, Tier::Tracepoint) => &[
+            ("send_tracepoint", Classic("sock", "sock_send_length")),
+            ("receive_tracepoint", Classic("sock", "sock_recv_length")),
+        ],
+        (Feature::Accept, Tier::Fentry) => &[("accept_fexit", Fexit("inet_csk_accept"))],
+        (Feature::Accept, Tier::Kprobe) => &[("accept_kretprobe", Probe("inet_csk_accept"))],
+        (Feature::Accept, Tier::Tracepoint) => &[
+            ("accept_tracepoint", Classic("syscalls", "sys_exit_accept")),
+            ("accept4_tracepoint", Classic("syscalls", "sys_exit_accept4")),
+        ],
+        _ => &[],
+    }
+}
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            At::Btf(tracepoint) => write!(f, "tracepoint {tracepoint}"),
+            At::Fexit(function) | At::Probe(function) => write!(f, "function {function}"),
+            At::Classic(system, event) => write!(f, "tracepoint {system}:{event}"),
+        }
+    }
+}
+
+/// Refuses an object whose boundary is another one: its records would be misread.
+pub fn check_abi(object: &[u8]) -> Result<(), Refusal> {
+    let bad = |cause: object::Error| Refusal::Object(cause.to_string());
+    let file = object::File::parse(object).map_err(bad)?;
+    let symbol = file.symbols().find(|symbol| symbol.name() == Ok(ABI_SYMBOL));
+    let found = symbol.and_then(|symbol| {
+        let section = file.section_by_index(symbol.section_index()?).ok()?;
+        let start = usize::try_from(symbol.address().checked_sub(section.address())?).ok()?;
+        let bytes = section.data().ok()?.get(start..)?.first_chunk()?;
+        Some(u32::from_le_bytes(*bytes))
+    });
+    match found {
+        Some(ABI) => Ok(()),
+        Some(found) => Err(Refusal::Abi { found, expected: ABI }),
+        None => Err(Refusal::Object(format!("it has no symbol {ABI_SYMBOL}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_belongs_to_this_program() {
+        check_abi(OBJECT).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_object_or_another_one_is_refused() {
+        assert!(matches!(check_abi(b"\x7fELF"), Err(Refusal::Object(_))));
+        let number = ABI.to_le_bytes();
+        let symbol = object::File::parse(OBJECT).unwrap();
+        let symbol = symbol.symbols().find(|symbol| symbol.name() == Ok(ABI_SYMBOL)).unwrap();
+        let file = object::File::parse(OBJECT).unwrap();
+        let (start, _) =
+            file.section_by_index(symbol.section_index().unwrap()).unwrap().file_range().unwrap();
+        let at = (start + symbol.address()) as usize;
+        let mut other = OBJECT.to_vec();
+        assert_eq!(other[at..at + 4], number);
+        other[at] ^= 0x40;
+        assert!(matches!(check_abi(&other), Err(Refusal::Abi { found, expected: ABI }) if found != ABI));
+    }
+
+    #[test]
+    fn every_rung_has_programs_of_the_object() {
+        let object = aya_symbols();
+        for feature in [Feature::States, Feature::Queues, Feature::Accept] {
+            for &tier in feature.ladder(None) {
+                assert!(!hooks(feature, tier).is_empty(), "{feature} {tier}");
+                for (name, _) in hooks(feature, tier) {
+                    assert!(object.iter().any(|symbol| symbol == name), "{name}");
+                }
+            }
+        }
+    }
+
+    fn aya_symbols() -> Vec<String> {
+        let file = object::File::parse(OBJECT).unwrap();
+        file.symbols().filter_map(|symbol| symbol.name().ok().map(str::to_owned)).collect()
+    }
+}
