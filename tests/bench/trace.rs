@@ -59,6 +59,7 @@ pub fn run(flags: &Flags) -> Result<()> {
             || peer.prints == Prints::Nothing
             || flags.only.iter().any(|name| peer.name.contains(name))
     };
+    mount_tracing().context("mounting tracefs and debugfs for the peers")?;
     let mut samples: Vec<(Peer, Vec<Sample>)> = Vec::new();
     let (mut missing, mut failed) = (Vec::new(), Vec::new());
     for peer in TRACERS.iter().filter(wanted) {
@@ -84,10 +85,26 @@ pub fn run(flags: &Flags) -> Result<()> {
     show(&samples, &missing, &failed, flags)
 }
 
+/// The peers need tracefs and debugfs: mounts them where they are missing, for this process and its children alone.
+fn mount_tracing() -> Result<()> {
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+    if std::path::Path::new("/sys/kernel/tracing/events").exists() {
+        return Ok(());
+    }
+    // SAFETY: no pointer is passed; the process has one thread.
+    sys::checked(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+    mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)?;
+    for (kind, directory) in [("tracefs", "/sys/kernel/tracing"), ("debugfs", "/sys/kernel/debug")] {
+        mount(kind, directory, kind, MountFlags::empty(), None).context(directory)?;
+    }
+    Ok(())
+}
+
 fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
     let _namespace = NetNs::enter()?;
     let out = tempfile::NamedTempFile::new()?;
-    let mut tool = start(peer, &out)?;
+    let err = tempfile::NamedTempFile::new()?;
+    let mut tool = start(peer, &out, &err)?;
     let started = Instant::now();
     let mut attach = (Duration::ZERO, Duration::ZERO);
     if let Some(tool) = &mut tool {
@@ -95,7 +112,14 @@ fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
         std::thread::sleep(Duration::from_millis(200));
         let before = started.elapsed();
         attach.0 = before + settle(tool.id(), QUIET, PATIENCE)?;
-        ensure!(tool.0.try_wait()?.is_none(), "it ended before it traced anything");
+        if tool.0.try_wait()?.is_some() {
+            let said = std::fs::read(err.path())?;
+            let said = String::from_utf8_lossy(&said);
+            // A tool that is not installed whole says so somewhere in a long trace: what it said first and last.
+            let (first, last) =
+                (said.lines().next().unwrap_or("nothing"), said.lines().last().unwrap_or_default());
+            anyhow::bail!("it ended before it traced anything: {first} ... {last}");
+        }
         attach.1 = cpu(tool.id())?;
     }
     let truth = tempfile::NamedTempFile::new()?;
@@ -147,12 +171,16 @@ impl Running {
     }
 }
 
-fn start(peer: &Peer, out: &tempfile::NamedTempFile) -> Result<Option<Running>> {
+fn start(
+    peer: &Peer,
+    out: &tempfile::NamedTempFile,
+    err: &tempfile::NamedTempFile,
+) -> Result<Option<Running>> {
     if peer.prints == Prints::Nothing {
         return Ok(None);
     }
     let mut command = Command::new(peer.path().context("not installed")?);
-    command.args(peer.words).stdin(Stdio::null()).stdout(out.reopen()?).stderr(Stdio::null());
+    command.args(peer.words).stdin(Stdio::null()).stdout(out.reopen()?).stderr(err.reopen()?);
     sys::die_with_parent(&mut command);
     Ok(Some(Running(command.spawn()?)))
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use netstat_tests::check::{Demands, check};
-use netstat_tests::need::{Need, need};
+use netstat_tests::need::{Need, Tier, need};
 use netstat_tests::storm::Storm;
 use netstat_tests::{NetNs, Output, Trace, scale};
 use std::time::Duration;
@@ -14,23 +14,32 @@ const SETTLING: u64 = 500_000_000;
 fn a_start_amid_traffic_misses_and_doubles_nothing() -> Result<()> {
     let Some(tier) = need(Need::Events)? else { return Ok(()) };
     let starts = scale("ENETSTAT_TEST_STARTS", 100)?;
-    let _namespace = NetNs::enter()?;
     // One round of workload carries several starts, so that the truth of each round stays small.
     let mut left = starts;
     let (mut whole, mut partial) = (0, 0);
     while left > 0 {
-        let round = left.min(10);
-        left -= round;
-        let outputs = one_round(&tier, round)?;
-        whole += outputs.0;
-        partial += outputs.1;
+        let seen = one_round(&tier, left.min(10))?;
+        left -= seen.starts;
+        whole += seen.whole;
+        partial += seen.partial;
     }
     // A race that nothing took part in proves nothing.
     ensure!(whole > 0 && partial > 0, "{whole} connections after and {partial} during the starts");
     Ok(())
 }
 
-fn one_round(tier: &netstat_tests::need::Tier, starts: u64) -> Result<(u64, u64)> {
+struct Round {
+    starts: u64,
+    /// Ends of connections that began after the start.
+    whole: u64,
+    /// Ends of connections that were there before.
+    partial: u64,
+}
+
+/// Up to so many starts while one workload runs.
+fn one_round(tier: &Tier, starts: u64) -> Result<Round> {
+    // Its own namespace, or what the round before left in TIME_WAIT would be strangers here.
+    let _namespace = NetNs::enter()?;
     // Without pause one after the other, and besides many that are held over the moment of attaching.
     let quick = Storm::start(&[
         "--connections",
@@ -42,7 +51,7 @@ fn one_round(tier: &netstat_tests::need::Tier, starts: u64) -> Result<(u64, u64)
         "--pause",
         "500",
         "--seconds",
-        "30",
+        "20",
     ]);
     let mut quick = quick?;
     let mut slow = Storm::start(&[
@@ -55,7 +64,7 @@ fn one_round(tier: &netstat_tests::need::Tier, starts: u64) -> Result<(u64, u64)
         "--pause",
         "100000",
         "--seconds",
-        "30",
+        "20",
     ])?;
     let mut outputs: Vec<(u64, Output)> = Vec::new();
     for start in 0..starts {
@@ -70,14 +79,14 @@ fn one_round(tier: &netstat_tests::need::Tier, starts: u64) -> Result<(u64, u64)
     // Every client stops at its time limit.
     let mut truth = quick.finish()?;
     truth.connections.extend(slow.finish()?.connections);
-    let (mut whole, mut partial) = (0, 0);
+    let mut round = Round { starts: outputs.len() as u64, whole: 0, partial: 0 };
     for (index, (attached, output)) in outputs.iter().enumerate() {
         let until = output.told_to_end.saturating_sub(SETTLING);
         let demands = Demands { attached: *attached, until, owners: false, bytes: false };
         let report = check(&truth, &output.lines()?, &demands);
         ensure!(report.faults.is_empty(), "start {index}: {report}");
-        whole += report.whole;
-        partial += report.partial;
+        round.whole += report.whole;
+        round.partial += report.partial;
     }
-    Ok((whole, partial))
+    Ok(round)
 }
