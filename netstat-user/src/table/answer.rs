@@ -162,16 +162,28 @@ impl Table {
         }
     }
 
+    /// The port is chosen after the event that tells of a socket in SYN_SENT; the next event, which brings it, may be lost.
+    fn learn_port(&mut self, index: u32, port: u16) {
+        let Some(row) = self.rows.at_mut(index) else { return };
+        if row.tuple.lport != 0 {
+            return;
+        }
+        let (old, state) = (row.place(), row.state);
+        row.tuple.lport = port;
+        let new = row.place();
+        if state == TcpState::TimeWait && self.waiting.get(&old) == Some(&index) {
+            self.waiting.remove(&old);
+            self.waiting.insert(new, index);
+        }
+    }
+
     /// Takes from a listed row what events do not tell.
     pub(super) fn adopt(&mut self, index: u32, seen: &SockRow) {
         if let Some(cookie) = seen.cookie {
             self.name(index, cookie);
         }
+        self.learn_port(index, seen.local.port);
         let Some(row) = self.rows.at_mut(index) else { return };
-        if row.tuple.lport == 0 && row.state == TcpState::SynSent {
-            // The port is chosen after the event that told of the socket, and without one.
-            row.tuple.lport = seen.local.port;
-        }
         row.inode = seen.inode;
         row.rqueue = seen.rqueue;
         row.wqueue = seen.wqueue;
