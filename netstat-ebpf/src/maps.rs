@@ -39,6 +39,8 @@ pub struct Pending {
     pub user: Word,
     /// Sequence number up to which the process has read, with [`KNOWN`] set; 0: not known.
     pub read: Word,
+    /// Sequence number up to which the process has written, likewise.
+    pub written: Word,
 }
 
 /// Tells sequence number 0 from none in [`Pending::read`].
@@ -46,11 +48,11 @@ pub const KNOWN: u64 = 1 << 32;
 
 /// [`QueueStore::Socket`](netstat_common::config::QueueStore::Socket).
 #[btf_map]
-pub static SOCKET_QUEUES: SkStorage<[u64; 5]> = SkStorage::new();
+pub static SOCKET_QUEUES: SkStorage<[u64; 6]> = SkStorage::new();
 
 /// [`QueueStore::Hash`](netstat_common::config::QueueStore::Hash). The loader makes it small when it is not used.
 #[map]
-pub static HASH_QUEUES: LruHashMap<u64, [u64; 5]> = LruHashMap::with_max_entries(65536, 0);
+pub static HASH_QUEUES: LruHashMap<u64, [u64; 6]> = LruHashMap::with_max_entries(65536, 0);
 
 /// The socket of the `tcp_sendmsg` under way, by thread: from a kprobe to its kretprobe. The loader makes it small when it
 /// is not used.

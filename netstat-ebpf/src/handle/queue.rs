@@ -5,11 +5,12 @@ use crate::emit::{emit, lost, now};
 use crate::maps::{HASH_QUEUES, KNOWN, Pending, SOCKET_QUEUES, config, offset};
 use crate::sock::Sock;
 use crate::task;
+use crate::word::Word;
 use aya_ebpf::bindings::BPF_SK_STORAGE_GET_F_CREATE;
 use aya_ebpf::helpers::generated::bpf_sk_storage_get;
 use netstat_common::config::{QueueStore, Queues};
 use netstat_common::event::{Direction, How, RawQueue};
-use netstat_common::{IPPROTO_TCP, Kind, Loss, judge};
+use netstat_common::{IPPROTO_TCP, Kind, Loss, TcpState, judge};
 
 /// `MSG_PEEK | MSG_ERRQUEUE`: the bytes stay where they are, or are none of the stream (include/linux/socket.h, 6.12).
 const NOT_TAKEN: i32 = 0x2 | 0x2000;
@@ -32,23 +33,25 @@ pub fn called<S: Sock>(sock: S, direction: Direction, bytes: i32) {
     }
 }
 
-/// A process is about to receive: remembers where it begins, if that is not known from before.
+/// A process is about to send or receive, at a hook that may not see the call's end: remembers where it begins. What a
+/// call before it moved unseen is added now and told with the next report.
 #[inline(always)]
-pub fn begins<S: Sock>(sock: S) {
+pub fn begins<S: Sock>(sock: S, direction: Direction) {
     if sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
         return;
     }
     match pending(sock, true) {
-        Some(pending) if pending.read.load() == 0 => pending.read.store(KNOWN | u64::from(read(sock))),
-        Some(_) => {}
+        Some(pending) => {
+            let (amount, bytes) = advance(sock, pending, direction, sock.state());
+            amount.add(u64::from(bytes));
+        }
         None => lost(Loss::NoStorage),
     }
 }
 
-/// Something may have been taken out of the receive queue: what it was, the distance to the last time tells. A peek and
-/// an error move nothing.
+/// Such a call may have moved bytes: what it moved, the distance to the last time tells. A peek and an error move nothing.
 #[inline(always)]
-pub fn taken<S: Sock>(sock: S) {
+pub fn ends<S: Sock>(sock: S, direction: Direction) {
     if sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
         return;
     }
@@ -56,12 +59,22 @@ pub fn taken<S: Sock>(sock: S) {
         lost(Loss::NoStorage);
         return;
     };
-    let (last, now) = (pending.read.load(), read(sock));
-    pending.read.store(KNOWN | u64::from(now));
-    let bytes = judge::sequence_gap(now, last as u32);
-    if last != 0 && bytes != 0 {
-        count(sock, pending, Direction::Receive, bytes, task::actor(sock));
+    let (_, bytes) = advance(sock, pending, direction, sock.state());
+    if bytes != 0 {
+        count(sock, pending, direction, bytes, task::actor(sock));
     }
+}
+
+/// The bytes moved since the last time, and where they are counted; none when there was no last time.
+#[inline(always)]
+fn advance<S: Sock>(sock: S, pending: &Pending, direction: Direction, state: u8) -> (&Word, u32) {
+    let (amount, mark, now) = match direction {
+        Direction::Receive => (&pending.received, &pending.read, read(sock)),
+        _ => (&pending.sent, &pending.written, written(sock, state)),
+    };
+    let last = mark.load();
+    mark.store(KNOWN | u64::from(now));
+    (amount, if last == 0 { 0 } else { judge::sequence_gap(now, last as u32) })
 }
 
 /// Sequence number up to which the process has read. At the end of the stream the kernel steps over the FIN, which is no
@@ -72,6 +85,19 @@ fn read<S: Sock>(sock: S) -> u32 {
     let copied: u32 = sock.load(tcp, offset!(tcp_copied_seq));
     let next: u32 = sock.load(tcp, offset!(tcp_rcv_nxt));
     copied.wrapping_sub(u32::from(copied == next && sock.has_peer_fin()))
+}
+
+/// Sequence number up to which the process has written, without the FIN that a closing socket has written behind it.
+#[inline(always)]
+fn written<S: Sock>(sock: S, state: u8) -> u32 {
+    const CLOSING: [TcpState; 4] =
+        [TcpState::FinWait1, TcpState::FinWait2, TcpState::Closing, TcpState::LastAck];
+    let end: u32 = sock.load(sock.tcp(), offset!(tcp_write_seq));
+    let mut fin = 0;
+    for closing in CLOSING {
+        fin |= u32::from(state == closing as u8);
+    }
+    end.wrapping_sub(fin)
 }
 
 /// `bytes` were moved by `user` (0: not by a process).
@@ -91,10 +117,16 @@ fn count<S: Sock>(sock: S, pending: &Pending, direction: Direction, bytes: u32, 
     }
 }
 
-/// The socket closes: tells what is still untold.
+/// The socket closes from the state `from`: tells what is still untold.
 #[inline(always)]
-pub fn closed<S: Sock>(sock: S, actor: u32) {
+pub fn closed<S: Sock>(sock: S, from: u8, actor: u32) {
     if let Some(pending) = pending(sock, false) {
+        for (mark, direction) in [(&pending.read, Direction::Receive), (&pending.written, Direction::Send)] {
+            if mark.load() != 0 {
+                let (amount, bytes) = advance(sock, pending, direction, from);
+                amount.add(u64::from(bytes));
+            }
+        }
         if pending.sent.load() != 0 || pending.received.load() != 0 {
             report(sock, pending, Direction::Final, actor);
         }
@@ -147,7 +179,7 @@ fn pending<S: Sock>(sock: S, make: bool) -> Option<&'static Pending> {
         match HASH_QUEUES.get_ptr(key) {
             Some(found) => found.cast(),
             None if make => {
-                HASH_QUEUES.insert(key, [0; 5], 0).ok()?;
+                HASH_QUEUES.insert(key, [0; 6], 0).ok()?;
                 HASH_QUEUES.get_ptr(key)?.cast()
             }
             None => return None,
@@ -155,9 +187,9 @@ fn pending<S: Sock>(sock: S, make: bool) -> Option<&'static Pending> {
     } else {
         return None;
     };
-    // SAFETY: a value of either map is five aligned words, as many as a `Pending`, which other processors may
+    // SAFETY: a value of either map is six aligned words, as many as a `Pending`, which other processors may
     // change meanwhile. Values are not freed before the program ends.
     unsafe { found.as_ref() }
 }
 
-const _: () = assert!(size_of::<Pending>() == size_of::<[u64; 5]>() && align_of::<Pending>() == 8);
+const _: () = assert!(size_of::<Pending>() == size_of::<[u64; 6]>() && align_of::<Pending>() == 8);

@@ -48,7 +48,7 @@ pub fn moved<S: Sock>(sock: S, from: i32, to: i32) {
         }
         Kind::Close => {
             if config!(queues) != Queues::Off as u32 && from != TcpState::Listen as u8 {
-                queue::closed(sock, actor);
+                queue::closed(sock, from, actor);
             }
             emit(|now, record: &mut RawClose| {
                 begin(sock, &mut record.head, now, kind, from, to, actor);

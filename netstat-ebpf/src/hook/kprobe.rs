@@ -2,8 +2,9 @@
 //!
 //! The kernel follows only so many calls at once to their return: ten or twice the processors, and before 5.14 without
 //! preemption just as many as there are processors. Readers spend their life blocked in `tcp_recvmsg`, so its return would
-//! mostly go unseen; what was read is taken from where the reading ends, `tcp_cleanup_rbuf`, instead. A sender is
-//! rarely blocked: there the return is used, and a call beyond that number is not counted.
+//! mostly go unseen; that something was read is learnt where the reading ends, in `tcp_cleanup_rbuf`. A sender is rarely
+//! blocked: there the return is used. How much was moved is told by the socket's sequence numbers, so that what a call
+//! moved whose return went unseen is told with the next one, or at the end.
 
 use crate::emit::lost;
 use crate::handle::{owner, queue};
@@ -15,11 +16,12 @@ use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use netstat_common::Loss;
 use netstat_common::event::Direction;
 
-/// `tcp_sendmsg(sk, msg, size)`: a return probe knows the result but not the arguments, so they are left in `CALLS`.
+/// `tcp_sendmsg(sk, msg, size)`: a return probe does not know the arguments, so the socket is left in `CALLS`.
 #[kprobe(function = "tcp_sendmsg")]
 pub fn send_kprobe(ctx: ProbeContext) -> u32 {
     match ctx.arg::<u64>(0) {
         Some(sk) => {
+            queue::begins(Probed(sk as Address), Direction::Send);
             if CALLS.insert(bpf_get_current_pid_tgid(), sk, 0).is_err() {
                 lost(Loss::NoStorage);
             }
@@ -30,13 +32,13 @@ pub fn send_kprobe(ctx: ProbeContext) -> u32 {
 }
 
 #[kretprobe(function = "tcp_sendmsg")]
-pub fn send_kretprobe(ctx: RetProbeContext) -> u32 {
+pub fn send_kretprobe(_: RetProbeContext) -> u32 {
     let thread = bpf_get_current_pid_tgid();
     // SAFETY: a word in the map's own memory, written by this very thread only.
     if let Some(&sk) = unsafe { CALLS.get(thread) } {
         // It was just found.
         let _ = CALLS.remove(thread);
-        queue::called(Probed(sk as Address), Direction::Send, ctx.ret());
+        queue::ends(Probed(sk as Address), Direction::Send);
     }
     0
 }
@@ -45,18 +47,18 @@ pub fn send_kretprobe(ctx: RetProbeContext) -> u32 {
 #[kprobe(function = "tcp_recvmsg")]
 pub fn receive_kprobe(ctx: ProbeContext) -> u32 {
     match ctx.arg::<Address>(0) {
-        Some(sk) => queue::begins(Probed(sk)),
+        Some(sk) => queue::begins(Probed(sk), Direction::Receive),
         None => lost(Loss::NoArgument),
     }
     0
 }
 
-/// `tcp_cleanup_rbuf(sk, copied)`: after every piece that a process, or splice, took; `copied` counts from the beginning
+/// `tcp_cleanup_rbuf(sk, copied)` and, from 6.1 on, `__tcp_cleanup_rbuf` within it: after every piece that a process, or splice, took; `copied` counts from the beginning
 /// of the call and counts peeks, so it is not used.
 #[kprobe(function = "tcp_cleanup_rbuf")]
 pub fn taken_kprobe(ctx: ProbeContext) -> u32 {
     match ctx.arg::<Address>(0) {
-        Some(sk) => queue::taken(Probed(sk)),
+        Some(sk) => queue::ends(Probed(sk), Direction::Receive),
         None => lost(Loss::NoArgument),
     }
     0

@@ -297,6 +297,7 @@ impl<'a> Assembly<'a> {
                 (Program::BtfTracePoint(program), At::Btf(tracepoint)) => program.load(tracepoint, btf?),
                 (Program::FExit(program), At::Fexit(function)) => program.load(function, btf?),
                 (Program::KProbe(program), At::Probe(_)) => program.load(),
+                (Program::KProbe(_), At::Also(_)) => Ok(()),
                 (Program::TracePoint(program), At::Classic(..)) => program.load(),
                 _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
             };
@@ -314,6 +315,11 @@ impl<'a> Assembly<'a> {
                 (Program::FExit(program), _) => FExit::attach(program).map(drop),
                 (Program::KProbe(program), At::Probe(function)) => {
                     KProbe::attach(program, function, 0).map(drop)
+                }
+                (Program::KProbe(program), At::Also(function)) => {
+                    // A kernel without it needs it not.
+                    let _ = KProbe::attach(program, function, 0);
+                    Ok(())
                 }
                 (Program::TracePoint(program), At::Classic(system, event)) => {
                     TracePoint::attach(program, system, event).map(drop)

@@ -14,6 +14,8 @@ pub enum At {
     Fexit(&'static str),
     /// Entry or return; the program's section says which.
     Probe(&'static str),
+    /// The same program once more, where the kernel has that function.
+    Also(&'static str),
     Classic(&'static str, &'static str),
 }
 
@@ -34,7 +36,9 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [Hook] {
         (Feature::Queues, Tier::Kprobe) => &[
             ("send_kretprobe", Probe("tcp_sendmsg")),
             ("send_kprobe", Probe("tcp_sendmsg")),
+            // From 6.1 on the one calls the other, and compilers put the first into its callers.
             ("taken_kprobe", Probe("tcp_cleanup_rbuf")),
+            ("taken_kprobe", Also("__tcp_cleanup_rbuf")),
             ("receive_kprobe", Probe("tcp_recvmsg")),
         ],
         (Feature::Queues, Tier::TpBtf) => {
@@ -58,7 +62,9 @@ impl std::fmt::Display for At {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             At::Btf(tracepoint) => write!(f, "tracepoint {tracepoint}"),
-            At::Fexit(function) | At::Probe(function) => write!(f, "function {function}"),
+            At::Fexit(function) | At::Probe(function) | At::Also(function) => {
+                write!(f, "function {function}")
+            }
             At::Classic(system, event) => write!(f, "tracepoint {system}:{event}"),
         }
     }
