@@ -21,10 +21,28 @@ pub fn takes(flags: i32) -> bool {
     flags & NOT_TAKEN == 0
 }
 
+/// Whether calls on the socket are counted. One that closed under a process, which may still read, is told about no more:
+/// in the hash its address would be taken for that of the next socket there.
+#[inline(always)]
+fn is_counted<S: Sock>(sock: S) -> bool {
+    sock.protocol() == IPPROTO_TCP
+        && is_wanted(sock)
+        && (config!(queue_store) != QueueStore::Hash as u32 || sock.state() != TcpState::Close as u8)
+}
+
+/// A socket begins at an address that another may have had.
+#[inline(always)]
+pub fn opened<S: Sock>(sock: S) {
+    if config!(queue_store) == QueueStore::Hash as u32 {
+        // Mostly there is none.
+        let _ = HASH_QUEUES.remove(sock.address() as u64);
+    }
+}
+
 /// A process sent or received `bytes`; nothing happened when they are zero or a negative errno.
 #[inline(always)]
 pub fn called<S: Sock>(sock: S, direction: Direction, bytes: i32) {
-    if bytes <= 0 || sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
+    if bytes <= 0 || !is_counted(sock) {
         return;
     }
     match pending(sock, true) {
@@ -37,7 +55,7 @@ pub fn called<S: Sock>(sock: S, direction: Direction, bytes: i32) {
 /// call before it moved unseen is added now and told with the next report.
 #[inline(always)]
 pub fn begins<S: Sock>(sock: S, direction: Direction) {
-    if sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
+    if !is_counted(sock) {
         return;
     }
     match pending(sock, true) {
@@ -52,7 +70,7 @@ pub fn begins<S: Sock>(sock: S, direction: Direction) {
 /// Such a call may have moved bytes: what it moved, the distance to the last time tells. A peek and an error move nothing.
 #[inline(always)]
 pub fn ends<S: Sock>(sock: S, direction: Direction) {
-    if sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
+    if !is_counted(sock) {
         return;
     }
     let Some(pending) = pending(sock, true) else {
@@ -61,7 +79,9 @@ pub fn ends<S: Sock>(sock: S, direction: Direction) {
     };
     let (_, bytes) = advance(sock, pending, direction, sock.state());
     if bytes != 0 {
-        count(sock, pending, direction, bytes, task::actor(sock));
+        // Only a process sends, but the network may read for one (a socket map, kernel TLS).
+        let user = if matches!(direction, Direction::Receive) { task::actor(sock) } else { task::tgid() };
+        count(sock, pending, direction, bytes, user);
     }
 }
 

@@ -31,6 +31,10 @@ pub fn moved<S: Sock>(sock: S, from: i32, to: i32) {
     if actor != 0 {
         task::announce::<S>(actor);
     }
+    if config!(queues) != Queues::Off as u32 && (from == TcpState::Close as u8 || matches!(kind, Kind::Child))
+    {
+        queue::opened(sock);
+    }
     match kind {
         Kind::Child => {
             emit(|now, head: &mut RawHead| {
