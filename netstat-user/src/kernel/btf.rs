@@ -10,9 +10,13 @@ use std::path::{Path, PathBuf};
 const TYPE: usize = 12;
 const MEMBER: usize = 12;
 
+/// Bytes of `struct btf_header`.
+const HEADER: usize = 24;
+
 /// Kinds that are looked at (`BTF_KIND_*`).
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
+const FWD: u32 = 7;
 const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
@@ -55,7 +59,7 @@ impl Btf {
         root.join("sys/kernel/btf/vmlinux")
     }
 
-    /// Reads the running kernel's types and remembers the structures and functions in `wanted`.
+    /// Reads the running kernel's types and remembers the structures, functions and type names in `wanted`.
     pub fn read(root: &Path, wanted: &[&str]) -> Result<Self, BtfError> {
         let path = Self::path(root);
         match std::fs::read(&path) {
@@ -95,7 +99,7 @@ impl Btf {
             if next > end {
                 return Err(BtfError::Truncated("a type"));
             }
-            if matches!(kind, STRUCT | FUNC) {
+            if matches!(kind, STRUCT | FUNC | TYPEDEF) {
                 let name = all.string(all.word(at).unwrap_or_default());
                 if wanted.contains_key(name) {
                     let key = (kind, name.to_vec());
@@ -130,6 +134,36 @@ impl Btf {
         let id = *self.found.get(&(FUNC, function.as_bytes().to_vec()))?;
         let prototype = self.word(self.at(id)? + 8)?;
         (self.kind(prototype)? == FUNC_PROTO).then_some(self.len(prototype)? as u32)
+    }
+
+    /// BTF in which the functions and type names that were asked for have the numbers that they have in the kernel, and
+    /// everything else is left out: attaching needs no more than the number, and the library that does it keeps every
+    /// type of what it is given.
+    pub fn skeleton(&self) -> Vec<u8> {
+        let mut named: Vec<(u32, u32, &[u8])> = self
+            .found
+            .iter()
+            .filter(|((kind, _), _)| *kind != STRUCT)
+            .map(|((kind, name), &id)| (id, *kind, name.as_slice()))
+            .collect();
+        named.sort_unstable();
+        let (mut types, mut strings) = (Vec::new(), vec![0u8]);
+        for (id, kind, name) in named {
+            // Type 1 is the first.
+            while types.len() / TYPE + 1 < id as usize {
+                types.extend(type_bytes(0, FWD));
+            }
+            types.extend(type_bytes(strings.len() as u32, kind));
+            strings.extend(name);
+            strings.push(0);
+        }
+        let mut data = vec![0x9f, 0xeb, 1, 0];
+        for word in [HEADER, 0, types.len(), types.len(), strings.len()] {
+            data.extend((word as u32).to_ne_bytes());
+        }
+        data.append(&mut types);
+        data.append(&mut strings);
+        data
     }
 
     fn word(&self, at: usize) -> Option<u32> {
@@ -195,6 +229,14 @@ impl Btf {
         }
         None
     }
+}
+
+/// A `struct btf_type` that refers to nothing.
+fn type_bytes(name: u32, kind: u32) -> [u8; TYPE] {
+    let mut bytes = [0; TYPE];
+    bytes[..4].copy_from_slice(&name.to_ne_bytes());
+    bytes[4..8].copy_from_slice(&(kind << 24).to_ne_bytes());
+    bytes
 }
 
 /// Magic number, and where the header says that things are.
@@ -268,6 +310,16 @@ mod tests {
         assert_eq!(btf.offset("other", "head"), None);
         assert_eq!(btf.arguments("call"), Some(2));
         assert_eq!(btf.arguments("outer"), None);
+    }
+
+    #[test]
+    fn a_skeleton_keeps_numbers() {
+        let btf = Btf::parse(sample(), &["outer", "call"]).unwrap();
+        let skeleton = Btf::parse(btf.skeleton(), &["outer", "call"]).unwrap();
+        assert_eq!(skeleton.found.get(&(FUNC, b"call".to_vec())), btf.found.get(&(FUNC, b"call".to_vec())));
+        assert_eq!(skeleton.types.len(), 7);
+        assert_eq!(skeleton.offset("outer", "head"), None);
+        aya::Btf::parse(&btf.skeleton(), aya::Endianness::default()).unwrap();
     }
 
     #[test]

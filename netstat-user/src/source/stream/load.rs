@@ -13,8 +13,8 @@ use netstat_common::config::{MAX_PORTS, QueueStore};
 use netstat_common::{Config, Layout, Offsets};
 use std::path::Path;
 
-/// Structures and functions that are looked up in the kernel's types.
-const TYPES: [&str; 17] = [
+/// Structures, functions and types of tracepoints that are looked up in the kernel's types.
+const TYPES: [&str; 19] = [
     "sock_common",
     "sock",
     "inet_sock",
@@ -31,7 +31,9 @@ const TYPES: [&str; 17] = [
     "tcp_sendmsg",
     "tcp_recvmsg",
     "inet_csk_accept",
-    "tcp_set_state",
+    "btf_trace_inet_sock_set_state",
+    "btf_trace_sock_send_length",
+    "btf_trace_sock_recv_length",
 ];
 
 /// The loaded object with its hooks attached.
@@ -76,6 +78,15 @@ fn failed(operation: &'static str, cause: impl std::fmt::Display) -> Refusal {
     Refusal::Failed { operation, cause: cause.to_string() }
 }
 
+/// What is kept of the kernel's types.
+struct Types {
+    /// The numbers of the hooks.
+    numbers: aya::Btf,
+    /// Numbers of arguments.
+    recvmsg_args: Option<u32>,
+    accept_args: Option<u32>,
+}
+
 /// Why the kernel's types cannot be used.
 enum NoTypes {
     /// By our own reader.
@@ -87,8 +98,8 @@ enum NoTypes {
 /// What is known about the kernel while the hooks are tried.
 struct Assembly<'a> {
     options: &'a Options,
-    /// The kernel's types, ours and aya's, or why there are none.
-    types: Result<(Btf, aya::Btf), NoTypes>,
+    /// Numbers of the kernel's types, or why there are none.
+    types: Result<Types, NoTypes>,
     offsets: Offsets,
     /// Why there are no layouts, if so.
     tracefs: Option<Option<std::io::Error>>,
@@ -98,14 +109,16 @@ struct Assembly<'a> {
 impl<'a> Assembly<'a> {
     fn new(options: &'a Options) -> Self {
         let root = Path::new("/");
+        let mut offsets = Offsets::NONE;
         let types = Btf::read(root, &TYPES).map_err(NoTypes::Ours).and_then(|btf| {
-            let aya = aya::Btf::parse(btf.data(), aya::Endianness::default()).map_err(NoTypes::Theirs)?;
-            Ok((btf, aya))
+            offsets = Offsets::resolve(|structure, path| btf.offset(structure, path));
+            let numbers = aya::Btf::parse(&btf.skeleton(), aya::Endianness::default());
+            Ok(Types {
+                numbers: numbers.map_err(NoTypes::Theirs)?,
+                recvmsg_args: btf.arguments("tcp_recvmsg"),
+                accept_args: btf.arguments("inet_csk_accept"),
+            })
         });
-        let offsets = match &types {
-            Ok((btf, _)) => Offsets::resolve(|structure, path| btf.offset(structure, path)),
-            Err(_) => Offsets::NONE,
-        };
         let mut tracefs = None;
         let layout = match format::tracefs(root).map(Ok).unwrap_or_else(private_tracefs) {
             Ok(path) => format::layout(&path),
@@ -238,8 +251,8 @@ impl<'a> Assembly<'a> {
             netns: options.netns.unwrap_or(0),
             port_count: options.ports.len() as u32,
             has_cookie: u32::from(cookies),
-            recvmsg_args: self.arguments("tcp_recvmsg"),
-            accept_args: self.arguments("inet_csk_accept"),
+            recvmsg_args: self.arguments(|types| types.recvmsg_args),
+            accept_args: self.arguments(|types| types.accept_args),
             queue_store: store as u32,
             ..Config::INITIAL
         };
@@ -259,8 +272,9 @@ impl<'a> Assembly<'a> {
         loader.load(OBJECT).map_err(|error| Refusal::from_object(error, memlock()))
     }
 
-    fn arguments(&self, function: &str) -> u32 {
-        self.types.as_ref().ok().and_then(|(btf, _)| btf.arguments(function)).unwrap_or(0)
+    /// 0: no such function.
+    fn arguments(&self, of: impl Fn(&Types) -> Option<u32>) -> u32 {
+        self.types.as_ref().ok().and_then(of).unwrap_or(0)
     }
 
     /// What a tier needs to know beforehand.
@@ -275,12 +289,16 @@ impl<'a> Assembly<'a> {
         {
             return Err(Refusal::NoTracefs { cause: cause.as_ref().map(copy) });
         }
-        let (function, known): (_, &[u32]) = match (feature, tier) {
-            (Feature::Queues, Tier::Fentry) => ("tcp_recvmsg", &[4, 5, 6]),
-            (Feature::Accept, Tier::Fentry) => ("inet_csk_accept", &[2, 4]),
+        let (function, found, known): (_, _, &[u32]) = match (feature, tier) {
+            (Feature::Queues, Tier::Fentry) => {
+                ("tcp_recvmsg", self.arguments(|types| types.recvmsg_args), &[4, 5, 6])
+            }
+            (Feature::Accept, Tier::Fentry) => {
+                ("inet_csk_accept", self.arguments(|types| types.accept_args), &[2, 4])
+            }
             _ => return Ok(()),
         };
-        match self.arguments(function) {
+        match found {
             0 => Err(Refusal::NoHook(format!("function {function}"))),
             found if known.contains(&found) => Ok(()),
             found => Err(Refusal::Arguments { function, found }),
@@ -292,7 +310,7 @@ impl<'a> Assembly<'a> {
         self.admits(feature, tier)?;
         for &(name, at) in hooks(feature, tier) {
             let program = program(ebpf, name)?;
-            let btf = self.types.as_ref().map(|(_, aya)| aya).map_err(no_types);
+            let btf = self.types.as_ref().map(|types| &types.numbers).map_err(no_types);
             let loaded = match (program, at) {
                 (Program::BtfTracePoint(program), At::Btf(tracepoint)) => program.load(tracepoint, btf?),
                 (Program::FExit(program), At::Fexit(function)) => program.load(function, btf?),
