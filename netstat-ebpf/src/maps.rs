@@ -14,9 +14,14 @@ use netstat_common::{Config, Layout, Loss, Offsets};
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 
-/// How many records could not be sent, by [`Loss`].
+/// How many records could not be sent, by [`Loss`], and how many events the twin of a hook took
+/// ([`SPARED`](netstat_common::loss::SPARED)).
 #[map]
-pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32, 0);
+pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
+
+/// 1 while the program for transitions runs on this processor: see `hook::nested`.
+#[map]
+pub static RUNNING: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 
 /// 1 while every transition must carry the addresses. User space writes it at any time.
 #[map]

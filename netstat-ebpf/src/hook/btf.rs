@@ -1,5 +1,6 @@
 //! Tracepoints with BTF types (`tp_btf`, Linux 5.5).
 
+use super::nested;
 use crate::handle::{queue, state};
 use crate::sock::Typed;
 use aya_ebpf::macros::btf_tracepoint;
@@ -9,10 +10,22 @@ use netstat_common::event::Direction;
 /// `(sk, oldstate, newstate)`: include/trace/events/sock.h, 6.12.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn state_btf(ctx: BtfTracePointContext) -> i32 {
+    nested::first(|| moved(&ctx));
+    0
+}
+
+/// For what the first leaves out: see [`nested`].
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn state_btf_spare(ctx: BtfTracePointContext) -> i32 {
+    nested::spare(|| moved(&ctx));
+    0
+}
+
+#[inline(always)]
+fn moved(ctx: &BtfTracePointContext) {
     if let Some(sock) = Typed::new(ctx.arg(0)) {
         state::moved(sock, ctx.arg(1), ctx.arg(2));
     }
-    0
 }
 
 /// `(sk, ret, flags)`, for sockets of all families; the flags are always 0: net/socket.c, 6.12.

@@ -3,4 +3,6 @@
 mod btf;
 mod fentry;
 mod kprobe;
+mod nested;
+mod raw;
 mod tracepoint;

@@ -16,6 +16,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 const AFTER_WAKE: Duration = Duration::from_millis(6);
 /// How long an event may be on its way from its time stamp into the ring.
 const IN_FLIGHT: Duration = Duration::from_millis(2);
+/// How often a flush looks again for a record that is being written: half a second in all.
+const PATIENCE: u32 = 1000;
 /// A record that was still being written at the last drain wakes nobody.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// Records in one piece.
@@ -111,7 +113,13 @@ fn read(mut ring: Ring, shared: &Shared, outbox: &UnboundedSender<Batch>) {
             let wanted = shared.flushes.load(Ordering::Acquire);
             if wanted > flushed {
                 std::thread::sleep(IN_FLIGHT);
-                drain(&mut ring, &mut buffer, shared, outbox);
+                // A program that was interrupted while it wrote keeps everything behind it waiting.
+                for _ in 0..PATIENCE {
+                    if !drain(&mut ring, &mut buffer, shared, outbox) {
+                        break;
+                    }
+                    std::thread::sleep(IN_FLIGHT / 4);
+                }
                 flushed = wanted;
                 let _ = outbox.send(Batch::Flushed(flushed));
             }
@@ -125,8 +133,8 @@ fn read(mut ring: Ring, shared: &Shared, outbox: &UnboundedSender<Batch>) {
     }
 }
 
-/// Hands over what is in the ring, as long as it is learnt as fast.
-fn drain(ring: &mut Ring, buffer: &mut BytesMut, shared: &Shared, outbox: &UnboundedSender<Batch>) {
+/// Hands over what is in the ring, as long as it is learnt as fast. Whether something is left in it.
+fn drain(ring: &mut Ring, buffer: &mut BytesMut, shared: &Shared, outbox: &UnboundedSender<Batch>) -> bool {
     while shared.waiting.load(Ordering::Acquire) < BACKLOG {
         let drained = ring.drain(buffer, PIECE);
         if drained.records > 0 {
@@ -136,7 +144,8 @@ fn drain(ring: &mut Ring, buffer: &mut BytesMut, shared: &Shared, outbox: &Unbou
             let _ = outbox.send(Batch::Records(batch));
         }
         if drained.records < PIECE {
-            break;
+            return drained.more;
         }
     }
+    true
 }

@@ -391,6 +391,10 @@ impl Watch {
                 let count = total.saturating_sub(self.lost);
                 if count > 0 {
                     self.lost = total;
+                    if !self.table.is_blind() {
+                        // Once for each time that the table becomes blind; the repair is told by the table.
+                        self.troubles.push(format!("lost {count} events ({losses}), listing anew"));
+                    }
                     let now = Mono::now();
                     self.table.learn(now, Fact::Lost { count, until: now }, &mut self.told);
                     self.set_whole(true);

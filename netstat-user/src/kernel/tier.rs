@@ -11,7 +11,9 @@ pub enum Tier {
     Fentry,
     /// Typed tracepoints for transitions and calls.
     TpBtf,
-    /// Classic tracepoint for transitions, breakpoints for calls.
+    /// Untyped raw tracepoint for transitions, classic tracepoints for calls.
+    RawTp,
+    /// Raw tracepoint for transitions, breakpoints for calls.
     Kprobe,
     /// Classic tracepoints only.
     Tracepoint,
@@ -23,14 +25,15 @@ pub enum Tier {
 
 impl Tier {
     /// Every tier, best first.
-    pub const ALL: [Self; 6] =
-        [Self::Fentry, Self::TpBtf, Self::Kprobe, Self::Tracepoint, Self::Netlink, Self::Procfs];
+    pub const ALL: [Self; 7] =
+        [Self::Fentry, Self::TpBtf, Self::RawTp, Self::Kprobe, Self::Tracepoint, Self::Netlink, Self::Procfs];
 
     /// The name that people type and read.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fentry => "fentry",
             Self::TpBtf => "tp_btf",
+            Self::RawTp => "raw_tp",
             Self::Kprobe => "kprobe",
             Self::Tracepoint => "tracepoint",
             Self::Netlink => "netlink",
@@ -47,7 +50,7 @@ impl fmt::Display for Tier {
 
 /// A name that no tier has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a tier: fentry, tp_btf, kprobe, tracepoint, netlink or procfs")]
+#[error("{0:?} is not a tier: fentry, tp_btf, raw_tp, kprobe, tracepoint, netlink or procfs")]
 pub struct UnknownTier(pub String);
 
 impl FromStr for Tier {
@@ -92,18 +95,19 @@ impl Feature {
             (Self::Listing, Some(Procfs)) => &[Procfs],
             (Self::Listing, _) => &[Netlink, Procfs],
             (_, Some(Netlink | Procfs)) => &[],
-            (Self::States, None) => &[TpBtf, Tracepoint],
+            (Self::States, None) => &[TpBtf, RawTp, Tracepoint],
             (Self::States, Some(Fentry | TpBtf)) => &[TpBtf],
-            (Self::States, Some(Kprobe | Tracepoint)) => &[Tracepoint],
+            (Self::States, Some(RawTp | Kprobe)) => &[RawTp],
+            (Self::States, Some(Tracepoint)) => &[Tracepoint],
             (Self::Queues, None) => &[Fentry, Kprobe, TpBtf, Tracepoint],
             (Self::Queues, Some(Fentry)) => &[Fentry],
             (Self::Queues, Some(TpBtf)) => &[TpBtf],
+            (Self::Queues, Some(RawTp | Tracepoint)) => &[Tracepoint],
             (Self::Queues, Some(Kprobe)) => &[Kprobe],
-            (Self::Queues, Some(Tracepoint)) => &[Tracepoint],
             (Self::Accept, None) => &[Fentry, Kprobe, Tracepoint],
             (Self::Accept, Some(Fentry)) => &[Fentry],
             (Self::Accept, Some(Kprobe)) => &[Kprobe],
-            (Self::Accept, Some(TpBtf | Tracepoint)) => &[Tracepoint],
+            (Self::Accept, Some(TpBtf | RawTp | Tracepoint)) => &[Tracepoint],
         }
     }
 }

@@ -7,7 +7,7 @@ use super::object::{At, OBJECT, check_abi, hooks};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format};
-use aya::programs::{BtfTracePoint, FExit, KProbe, Program, TracePoint};
+use aya::programs::{BtfTracePoint, FExit, KProbe, Program, RawTracePoint, TracePoint};
 use aya::{Ebpf, EbpfLoader};
 use netstat_common::config::{MAX_PORTS, QueueStore};
 use netstat_common::{Config, Layout, Offsets};
@@ -170,7 +170,8 @@ impl<'a> Assembly<'a> {
     fn complete(&self, mut assembled: Assembled) -> Result<Assembled, StreamError> {
         let Some(tier) = self.options.tier else { return Ok(assembled) };
         for choice in &mut assembled.choices {
-            let bonus = choice.feature == Feature::Accept && matches!(tier, Tier::TpBtf | Tier::Tracepoint);
+            let bonus = choice.feature == Feature::Accept
+                && matches!(tier, Tier::TpBtf | Tier::RawTp | Tier::Tracepoint);
             if choice.tier.is_none()
                 && !bonus
                 && let Some(Refused { why, .. }) = choice.refused.pop()
@@ -228,6 +229,7 @@ impl<'a> Assembly<'a> {
                             let _ = match program {
                                 Program::BtfTracePoint(program) => program.unload(),
                                 Program::FExit(program) => program.unload(),
+                                Program::RawTracePoint(program) => program.unload(),
                                 Program::KProbe(program) => program.unload(),
                                 Program::TracePoint(program) => program.unload(),
                                 _ => Ok(()),
@@ -314,6 +316,7 @@ impl<'a> Assembly<'a> {
             let loaded = match (program, at) {
                 (Program::BtfTracePoint(program), At::Btf(tracepoint)) => program.load(tracepoint, btf?),
                 (Program::FExit(program), At::Fexit(function)) => program.load(function, btf?),
+                (Program::RawTracePoint(program), At::Raw(_)) => program.load(),
                 (Program::KProbe(program), At::Probe(_)) => program.load(),
                 (Program::KProbe(_), At::Also(_)) => Ok(()),
                 (Program::TracePoint(program), At::Classic(..)) => program.load(),
@@ -331,6 +334,9 @@ impl<'a> Assembly<'a> {
             let attached = match (program, at) {
                 (Program::BtfTracePoint(program), _) => BtfTracePoint::attach(program).map(drop),
                 (Program::FExit(program), _) => FExit::attach(program).map(drop),
+                (Program::RawTracePoint(program), At::Raw(tracepoint)) => {
+                    RawTracePoint::attach(program, tracepoint).map(drop)
+                }
                 (Program::KProbe(program), At::Probe(function)) => {
                     KProbe::attach(program, function, 0).map(drop)
                 }

@@ -27,6 +27,7 @@ use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use aya_log::EbpfLogger;
 use bytes::BytesMut;
 use netstat_common::Loss;
+use netstat_common::loss::SPARED;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -126,8 +127,11 @@ fn none(choices: &[Choice]) -> String {
 pub struct Losses {
     by: [Vec<u64>; Loss::ALL.len()],
     /// Times that a hook was reached while its program was interrupted on the same processor: the kernel then leaves the
-    /// program out. Known since Linux 5.12 for typed hooks, since 6.3 for others; 0 where it is not known.
+    /// program out. Those that the hook's twin took are not in it. Known since Linux 5.12 for typed hooks, since 6.3 for
+    /// others; 0 where it is not known.
     pub skipped: u64,
+    /// Events that the twin of a hook took. Nothing was lost with them.
+    pub spared: u64,
 }
 
 impl Losses {
@@ -144,6 +148,19 @@ impl Losses {
     /// Those with one reason, by processor.
     pub fn cpus(&self, loss: Loss) -> &[u64] {
         &self.by[loss as usize]
+    }
+}
+
+/// The reasons that there were, each with its number since the stream began.
+impl std::fmt::Display for Losses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let reasons = Loss::ALL.into_iter().map(|loss| (loss.reason(), self.of(loss)));
+        let all = reasons.chain([("hook left out by the kernel", self.skipped)]);
+        for (index, (reason, count)) in all.filter(|&(_, count)| count > 0).enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{reason}: {count}")?;
+        }
+        Ok(())
     }
 }
 
@@ -186,7 +203,9 @@ impl Stream {
         let ring = Ring::open(take(&mut ebpf, "EVENTS")?)?;
         let losses = PerCpuArray::try_from(take(&mut ebpf, "LOSSES")?);
         let mode = Array::try_from(take(&mut ebpf, "MODE")?);
-        let loaded = ebpf.programs().filter_map(|(_, program)| program.fd().ok());
+        // What a twin is left out of, the first program takes.
+        let loaded = ebpf.programs().filter(|(name, _)| !name.ends_with("_spare"));
+        let loaded = loaded.filter_map(|(_, program)| program.fd().ok());
         let programs =
             loaded.map(|fd| format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd()).into()).collect();
         Ok(Self {
@@ -257,9 +276,12 @@ impl Control {
         if let Some(flush) = &mut self.flush {
             flush();
         }
-        let skipped =
+        // Before the twins' own count, so that an event between the two is not taken for lost.
+        let skipped: u64 =
             self.programs.iter().filter_map(|path| skipped(&std::fs::read_to_string(path).ok()?)).sum();
-        let mut losses = Losses { skipped, ..Losses::default() };
+        let spared = self.losses.get(&SPARED, 0);
+        let spared = spared.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?.iter().sum();
+        let mut losses = Losses { skipped: skipped.saturating_sub(spared), spared, ..Losses::default() };
         for (index, counts) in losses.by.iter_mut().enumerate() {
             let values = self.losses.get(&(index as u32), 0);
             *counts = values.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?.to_vec();

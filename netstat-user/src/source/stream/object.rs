@@ -11,6 +11,7 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), 
 #[derive(Clone, Copy)]
 pub enum At {
     Btf(&'static str),
+    Raw(&'static str),
     Fexit(&'static str),
     /// Entry or return; the program's section says which.
     Probe(&'static str),
@@ -26,7 +27,12 @@ pub type Hook = (&'static str, At);
 pub fn hooks(feature: Feature, tier: Tier) -> &'static [Hook] {
     use At::*;
     match (feature, tier) {
-        (Feature::States, Tier::TpBtf) => &[("state_btf", Btf("inet_sock_set_state"))],
+        (Feature::States, Tier::TpBtf) => {
+            &[("state_btf", Btf("inet_sock_set_state")), ("state_btf_spare", Btf("inet_sock_set_state"))]
+        }
+        (Feature::States, Tier::RawTp) => {
+            &[("state_raw", Raw("inet_sock_set_state")), ("state_raw_spare", Raw("inet_sock_set_state"))]
+        }
         (Feature::States, Tier::Tracepoint) => {
             &[("state_tracepoint", Classic("sock", "inet_sock_set_state"))]
         }
@@ -61,7 +67,7 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [Hook] {
 impl std::fmt::Display for At {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            At::Btf(tracepoint) => write!(f, "tracepoint {tracepoint}"),
+            At::Btf(tracepoint) | At::Raw(tracepoint) => write!(f, "tracepoint {tracepoint}"),
             At::Fexit(function) | At::Probe(function) | At::Also(function) => {
                 write!(f, "function {function}")
             }
