@@ -251,7 +251,11 @@ impl Watch {
         let now = Instant::now();
         if !self.asking && self.initial_done {
             let mut questions = Vec::new();
-            self.table.questions(Mono::now(), QUESTIONS, &mut questions);
+            if self.closing {
+                self.table.pending_questions(&mut questions);
+            } else {
+                self.table.questions(Mono::now(), QUESTIONS, &mut questions);
+            }
             if !questions.is_empty() {
                 self.asking = true;
                 self.worker.give(Job::Ask(questions));
@@ -289,6 +293,8 @@ impl Watch {
     fn take(&mut self, reply: Reply) {
         let now = Mono::now();
         match reply {
+            // What is newer than the end would look like a difference.
+            Reply::Listing(_) if self.closing => {}
             Reply::Listing(listing) => {
                 self.table.learn(now, Fact::Listing(listing), &mut self.told);
                 self.table.hold(None);
@@ -297,6 +303,9 @@ impl Watch {
             Reply::Answers { answers, unasked } => {
                 self.asking = false;
                 for answer in answers {
+                    if self.closing && !self.table.is_pending(answer.token) {
+                        continue;
+                    }
                     self.table.learn(now, Fact::Answer(answer), &mut self.told);
                 }
                 let later = now.after(Duration::from_secs(1));

@@ -215,13 +215,27 @@ impl Table {
                 continue;
             }
             row.flags.set(Flags::ASKED);
-            out.push(Question {
-                token: u64::from(generation) << 32 | u64::from(index),
-                netns: row.netns,
-                tuple: row.tuple,
-                cookie: NonZeroU64::new(row.cookie),
-            });
+            out.push(question(index, row));
         }
+    }
+
+    /// The questions without whose answers a change already known cannot be told: sockets that closed and may be in
+    /// TIME_WAIT now.
+    pub fn pending_questions(&mut self, out: &mut Vec<Question>) {
+        for &index in self.pending.keys() {
+            let Some(row) = self.rows.at_mut(index) else { continue };
+            if !row.flags.has(Flags::ASKED) {
+                row.flags.set(Flags::ASKED);
+                out.push(question(index, row));
+            }
+        }
+    }
+
+    /// Whether the question with this token is one of [those](Self::pending_questions).
+    pub fn is_pending(&self, token: u64) -> bool {
+        let (index, generation) = (token as u32, (token >> 32) as u32);
+        self.rows.at(index).is_some_and(|row| row.generation == generation)
+            && self.pending.contains_key(&index)
     }
 
     /// The question could not be asked: it is due again at `at`.
@@ -374,6 +388,15 @@ impl Table {
     fn answered(&mut self, answer: Answer, out: &mut Vec<Told>) {
         self.answer(answer, out);
         self.finish_repair(answer.at, out);
+    }
+}
+
+fn question(index: u32, row: &Row) -> Question {
+    Question {
+        token: u64::from(row.generation) << 32 | u64::from(index),
+        netns: row.netns,
+        tuple: row.tuple,
+        cookie: NonZeroU64::new(row.cookie),
     }
 }
 
