@@ -43,6 +43,8 @@ struct Sample {
 struct Tool {
     attach: Duration,
     attach_cpu: Duration,
+    /// Peak until it had attached.
+    attach_peak: u64,
     /// While it traced.
     cpu: Duration,
     peak: u64,
@@ -106,10 +108,8 @@ fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
     let err = tempfile::NamedTempFile::new()?;
     let mut tool = start(peer, &out, &err)?;
     let started = Instant::now();
-    let mut attach = (Duration::ZERO, Duration::ZERO);
+    let mut attach = (Duration::ZERO, Duration::ZERO, 0);
     if let Some(tool) = &mut tool {
-        // A tool is quiet at first, while it is being loaded.
-        std::thread::sleep(Duration::from_millis(200));
         let before = started.elapsed();
         attach.0 = before + settle(tool.id(), QUIET, PATIENCE)?;
         if tool.0.try_wait()?.is_some() {
@@ -121,6 +121,7 @@ fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
             anyhow::bail!("it ended before it traced anything: {first} ... {last}");
         }
         attach.1 = cpu(tool.id())?;
+        attach.2 = peak_memory(tool.id())?;
     }
     let truth = tempfile::NamedTempFile::new()?;
     let workload_before = cpu_of_children()?;
@@ -148,7 +149,15 @@ fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
                 Prints::Nothing => 0,
             };
             let lines = lines_of_connections(out.path(), &truth)?;
-            Some(Tool { attach: attach.0, attach_cpu: attach.1, cpu: used, peak, lines, expected })
+            Some(Tool {
+                attach: attach.0,
+                attach_cpu: attach.1,
+                attach_peak: attach.2,
+                cpu: used,
+                peak,
+                lines,
+                expected,
+            })
         }
     };
     Ok(Sample { rate: connections as f64 / (took / 1e9), workload_cpu, tool })
@@ -231,6 +240,7 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], f
         "lost %",
         "attach ms",
         "attach CPU ms",
+        "attach MB",
         "peak MB",
     ];
     let mut rows = Vec::new();
@@ -251,6 +261,7 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], f
             }),
             of_tool(&|tool| tool.attach.as_secs_f64() * 1e3),
             of_tool(&|tool| tool.attach_cpu.as_secs_f64() * 1e3),
+            of_tool(&|tool| tool.attach_peak as f64 / 1e6),
             of_tool(&|tool| tool.peak as f64 / 1e6),
         ];
         let mut row = vec![peer.name.to_owned()];

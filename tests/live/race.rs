@@ -49,9 +49,9 @@ fn one_round(tier: &Tier, starts: u64) -> Result<Round> {
         "--v4",
         "--v6",
         "--pause",
-        "500",
+        "1500",
         "--seconds",
-        "20",
+        "14",
     ]);
     let mut quick = quick?;
     let mut slow = Storm::start(&[
@@ -64,7 +64,7 @@ fn one_round(tier: &Tier, starts: u64) -> Result<Round> {
         "--pause",
         "100000",
         "--seconds",
-        "20",
+        "14",
     ])?;
     let mut outputs: Vec<(u64, Output)> = Vec::new();
     for start in 0..starts {
@@ -73,7 +73,7 @@ fn one_round(tier: &Tier, starts: u64) -> Result<Round> {
             break;
         }
         let trace = Trace::start(tier, &[])?;
-        std::thread::sleep(Duration::from_millis(900));
+        std::thread::sleep(Duration::from_millis(800));
         outputs.push((trace.attached, trace.stop()?));
     }
     // Every client stops at its time limit.
