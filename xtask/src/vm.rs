@@ -21,6 +21,8 @@ use crate::shell::{self, Workspace, say};
 
 /// Tells the live tests which tier to force; they skip themselves where the kernel lacks it.
 const TIER_VARIABLE: &str = "ENETSTAT_TIER";
+/// How much the tests do in a guest, whose processor is emulated.
+const SCALE: [&str; 2] = ["ENETSTAT_TEST_CONNECTIONS=2000", "ENETSTAT_TEST_STARTS=3"];
 
 const TIERS: &[&str] = &["fentry", "tp_btf", "kprobe", "tracepoint", "netlink"];
 
@@ -338,6 +340,7 @@ fn commands(
         words.push(format!("{TIER_VARIABLE}={tier}"));
         words.push(format!("ENETSTAT_BIN={}", enetstat.path.display()));
         words.push(format!("CARGO_MANIFEST_DIR={}", live.directory.display()));
+        words.extend(SCALE.map(str::to_owned));
         words.push(live.path.display().to_string());
         words.extend(["--test-threads=1".to_owned(), "--show-output".to_owned()]);
         words.extend(options.args.iter().cloned());
