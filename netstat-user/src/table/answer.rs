@@ -107,8 +107,8 @@ impl Table {
                     self.completed(index);
                     self.count_repair();
                 }
-                self.transit(index, Change::seen(answer.at, state, seen.state, learnt), out);
                 self.adopt(index, &seen);
+                self.transit(index, Change::seen(answer.at, state, seen.state, learnt), out);
                 if unannounced {
                     self.ask_at(index, answer.at.after(self.pause(&seen, answer.at, answer.at)));
                 }

@@ -64,7 +64,12 @@ impl Table {
                 self.forget_id(index);
                 None
             }
-            found => found,
+            Some(index) => {
+                // A socket that goes on after its move to CLOSE has not gone to TIME_WAIT.
+                self.settle(index, out);
+                Some(index)
+            }
+            None => None,
         };
         let index = match (index, moved.identity) {
             (Some(index), identity) => {

@@ -98,8 +98,9 @@ impl Table {
         if !unannounced && !listing.initial {
             self.count_repair();
         }
-        self.transit(index, Change::seen(listing.ended, old, seen.state, Learnt::Listing), out);
+        // First, so that the change is told with what the listing knows.
         self.adopt(index, seen);
+        self.transit(index, Change::seen(listing.ended, old, seen.state, Learnt::Listing), out);
         self.watch(index, seen, listing.ended);
     }
 
