@@ -4,6 +4,7 @@ use anyhow::Context;
 use netstat_user::args::{self, Plan, Stop};
 use netstat_user::exit::{self, Outcome};
 use netstat_user::{agent, render};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -33,7 +34,7 @@ fn run() -> anyhow::Result<Outcome> {
             render::schema::schema(&mut text);
             show(&text)
         }
-        Plan::Trace(plan) => agent::trace::run(&plan, &mut stdout()?, &mut io::stderr()),
+        Plan::Trace(plan) => agent::trace::run(&plan, &mut stdout()?, &is_read, &mut io::stderr()),
         Plan::Capabilities(tier) => agent::capabilities::run(tier.as_deref(), &mut stdout()?),
     }
 }
@@ -47,6 +48,14 @@ fn show(text: &[u8]) -> anyhow::Result<Outcome> {
 fn stdout() -> anyhow::Result<File> {
     let own = io::stdout().as_fd().try_clone_to_owned();
     Ok(File::from(own.context("cannot use standard output")?))
+}
+
+/// Whether standard output still has a reader: a pipe without one reports an error, a file never does.
+fn is_read() -> bool {
+    let stdout = io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    !matches!(poll(&mut fds, Some(&now)), Ok(1..)) || !fds[0].revents().contains(PollFlags::ERR)
 }
 
 /// Nothing is left to be done when standard error is closed.

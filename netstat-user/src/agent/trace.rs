@@ -19,14 +19,22 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// The wall clock may be set while we run.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
+/// How often a trace looks whether its output is still read.
+const READER_CHECK: Duration = Duration::from_millis(500);
 /// Default size of the ring buffer: 77 ms of half a million transitions a second.
 const RING_BYTES: u32 = 4 << 20;
 
-/// Traces until a signal, the end of the duration, or the end of the reader; then says what it amounted to.
+/// Traces until a signal, the end of the duration, or the end of the reader (`is_read` says whether there still is one,
+/// for a quiet host where nothing is written); then says what it amounted to.
 ///
 /// # Errors
 /// When the kernel half cannot be had, or `out` cannot be written. A broken pipe is one of the latter.
-pub fn run(plan: &TracePlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
+pub fn run(
+    plan: &TracePlan,
+    out: &mut dyn Write,
+    is_read: &dyn Fn() -> bool,
+    err: &mut dyn Write,
+) -> anyhow::Result<Outcome> {
     let mut live = Live::start(options(plan)?)?;
     announce(plan, &live, err).context("cannot write to stderr")?;
 
@@ -46,7 +54,7 @@ pub fn run(plan: &TracePlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow
                 Err(error) => ControlFlow::Break(error),
             }
         };
-        live.watch(stop(plan.duration), &mut sink)
+        live.watch(stop(plan.duration, is_read), &mut sink)
     };
 
     let counts = *live.table().counts();
@@ -108,8 +116,8 @@ fn announce(plan: &TracePlan, live: &Live, err: &mut dyn Write) -> io::Result<()
     writeln!(err, "tracing {what} {how}; {sockets} there; interrupt to end")
 }
 
-/// Done at the first signal that asks to end, or after `duration`.
-async fn stop(duration: Option<Duration>) {
+/// Done at the first signal that asks to end, after `duration`, or when nobody reads any more.
+async fn stop(duration: Option<Duration>, is_read: &dyn Fn() -> bool) {
     let mut signals = Vec::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         if let Ok(signal) = signal(kind) {
@@ -117,9 +125,13 @@ async fn stop(duration: Option<Duration>) {
         }
     }
     let over = async {
-        match duration {
-            Some(duration) => tokio::time::sleep(duration).await,
-            None => std::future::pending().await,
+        let end = duration.map(|duration| tokio::time::Instant::now() + duration);
+        while is_read() {
+            let look = tokio::time::Instant::now() + READER_CHECK;
+            tokio::time::sleep_until(end.map_or(look, |end| end.min(look))).await;
+            if end.is_some_and(|end| tokio::time::Instant::now() >= end) {
+                break;
+            }
         }
     };
     let mut any = std::pin::pin!(over);
