@@ -168,6 +168,7 @@ pub fn told() -> Vec<Told> {
         Tuple::new(local, foreign, family, 0)
     };
     let client = Conn {
+        serial: 1,
         id: id(1 << 40),
         identity: Identity {
             tuple: tuple("127.0.0.1:40022", "127.0.0.1:80"),

@@ -103,7 +103,7 @@ enum Role {
 /// Checks every end of every connection.
 pub fn check(truth: &Truth, lines: &[Line], demands: &Demands) -> Report {
     let mut report = Report::default();
-    let mut told = group(truth, lines, &mut report);
+    let mut told = group(truth, lines, demands.attached, &mut report);
     for connection in &truth.connections {
         for role in [Role::Client, Role::Server] {
             let (own, other) = match role {
@@ -182,19 +182,27 @@ impl Told<'_> {
     }
 }
 
-fn group<'a>(truth: &Truth, lines: &'a [Line], report: &mut Report) -> Told<'a> {
+fn group<'a>(truth: &Truth, lines: &'a [Line], attached: u64, report: &mut Report) -> Told<'a> {
     let mut told = Told { ends: FxHashMap::default(), openings: FxHashMap::default() };
-    // Only needed where lines lack the cookie; two connections over the same addresses cannot be told apart then.
-    let mut by_address: Option<FxHashMap<(SocketAddr, SocketAddr), u64>> = None;
-    for line in lines.iter().filter(|line| line.kind == Kind::Transition) {
+    let transitions = || lines.iter().filter(|line| line.kind == Kind::Transition);
+    // Which of the program's own numbers belongs to a cookie.
+    let mut numbers: FxHashMap<u64, Option<u64>> = FxHashMap::default();
+    for line in transitions() {
         if let Some(cookie) = line.cookie {
             told.ends.entry(cookie).or_default().push(line);
-            continue;
+            numbers.insert(cookie, line.connection);
         }
+    }
+    // Only needed where lines lack the cookie.
+    let mut by_address: Option<FxHashMap<(SocketAddr, SocketAddr), u64>> = None;
+    for line in transitions().filter(|line| line.cookie.is_none()) {
         let by_address = by_address.get_or_insert_with(|| {
             let ends = truth.connections.iter().flat_map(|connection| {
                 let (client, server) = (connection.client, connection.server);
-                [((client.addr, server.addr), client.cookie), ((server.addr, client.addr), server.cookie)]
+                // What was over before has no lines, but its addresses may be in use again.
+                [(client, server), (server, client)].into_iter().filter_map(move |(own, other)| {
+                    (own.closed >= attached).then_some(((own.addr, other.addr), own.cookie))
+                })
             });
             ends.collect()
         });
@@ -206,6 +214,8 @@ fn group<'a>(truth: &Truth, lines: &'a [Line], report: &mut Report) -> Told<'a> 
                 *told.openings.entry(peer).or_default() += 1;
             }
             (Some(local), Some(peer)) => match by_address.get(&(local, peer)) {
+                // Another connection had the same addresses; this one began too late to be told its cookie.
+                Some(&cookie) if *numbers.entry(cookie).or_insert(line.connection) != line.connection => {}
                 Some(&cookie) => told.ends.entry(cookie).or_default().push(line),
                 None if matches!(step, (Close, Listen) | (Listen, Close)) => {}
                 None => report.faults.push((format!("{local} -> {peer}, no cookie"), Fault::Stray(step))),
@@ -290,14 +300,16 @@ fn bytes(lines: &[&Line], own: &End, other: &End, fault: &mut impl FnMut(Fault))
 
 /// The table that a reader of the lines has: every socket that was told and has not ended, in its last state.
 pub fn table(lines: &[Line]) -> Vec<Row> {
-    let mut rows: FxHashMap<u64, Row> = FxHashMap::default();
+    let mut rows: FxHashMap<(Option<u64>, Option<u64>), Row> = FxHashMap::default();
     for line in lines {
-        let (Some((_, state)), Some(cookie)) = (line.step(), line.cookie) else { continue };
+        let Some((_, state)) = line.step() else { continue };
         let (Some(local), Some(peer)) = (line.local, line.peer) else { continue };
+        // Where the cookie was never told, the program's own number tells connections apart.
+        let key = (line.connection, line.cookie.filter(|_| line.connection.is_none()));
         if state == Close {
-            rows.remove(&cookie);
+            rows.remove(&key);
         } else {
-            rows.insert(cookie, Row { cookie, state, local, peer });
+            rows.insert(key, Row { cookie: line.cookie.unwrap_or(0), state, local, peer });
         }
     }
     rows.into_values().collect()

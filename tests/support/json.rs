@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, bail};
 use netstat_common::TcpState;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// `enetstat.kind`.
@@ -31,7 +32,9 @@ pub struct Line {
     pub comm: Option<Box<str>>,
     pub how: Option<Box<str>>,
     pub actor: Option<u32>,
+    /// Filled in by [`lines`] where a later line about the same connection has it.
     pub cookie: Option<u64>,
+    pub connection: Option<u64>,
     pub netns: Option<u64>,
     pub spent_ns: Option<u64>,
     pub duration_ns: Option<u64>,
@@ -58,6 +61,11 @@ pub fn lines(text: &[u8]) -> Result<Vec<Line>> {
                 .with_context(|| format!("line {}: {}", index + 1, String::from_utf8_lossy(line)))?;
             lines.push(line);
         }
+    }
+    let known: HashMap<u64, u64> =
+        lines.iter().filter_map(|line: &Line| Some((line.connection?, line.cookie?))).collect();
+    for line in lines.iter_mut().filter(|line| line.cookie.is_none()) {
+        line.cookie = line.connection.and_then(|connection| known.get(&connection).copied());
     }
     Ok(lines)
 }
@@ -87,6 +95,7 @@ impl Line {
             how: None,
             actor: None,
             cookie: None,
+            connection: None,
             netns: None,
             spent_ns: None,
             duration_ns: None,
@@ -126,6 +135,7 @@ impl Line {
                 "enetstat.owner.how" => seen.how = Some(text()?.into()),
                 "enetstat.actor.pid" => seen.actor = Some(number()?.try_into()?),
                 "enetstat.socket.cookie" => seen.cookie = Some(number()?),
+                "enetstat.connection.id" => seen.connection = Some(number()?),
                 "enetstat.netns" => seen.netns = Some(number()?),
                 "enetstat.state.spent_ns" => seen.spent_ns = Some(number()?),
                 "enetstat.duration_ns" => seen.duration_ns = Some(number()?),

@@ -155,7 +155,11 @@ pub fn compare(table: &[Row], kernel: &[Row]) -> Vec<Difference> {
     }
     let mut left: Vec<Row> = left.into_values().collect();
     for row in unnamed {
-        let same = |other: &Row| (other.state, other.local, other.peer) == (row.state, row.local, row.peer);
+        let place = |row: Row| (row.state, row.local, row.peer);
+        let portless = row.state == TcpState::SynSent && row.local.port() == 0;
+        let same = |&other: &Row| {
+            place(row) == place(other) || (portless && place(row) == place(without_port(other)))
+        };
         match left.iter().position(same) {
             Some(at) => {
                 left.swap_remove(at);

@@ -44,6 +44,8 @@ pub struct Owner {
 /// A row of the table, copied out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conn {
+    /// Number of the row, never used for another one (before there have been four billion of them).
+    pub serial: u32,
     pub id: SockId,
     pub identity: Identity,
     pub state: TcpState,

@@ -264,6 +264,7 @@ fn connection(object: &mut Object<'_>, conn: &Conn) {
     }
     user(object, conn.identity.uid);
     netns(object, conn.identity.netns);
+    object.integer(Field::Connection, conn.serial);
     if let Some(cookie) = conn.id.cookie {
         object.integer64(Field::Cookie, cookie.get());
     }

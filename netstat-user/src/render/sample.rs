@@ -20,6 +20,7 @@ pub fn end(addr: &str, port: u16) -> Endpoint {
 pub fn conn() -> Conn {
     let tuple = Tuple::new(end("192.0.2.1", 40022), end("198.51.100.7", 80), Family::V4, 0);
     Conn {
+        serial: 3,
         id: SockId { cookie: NonZeroU64::new(1 << 60), pointer: None },
         identity: Identity { tuple, netns: 4_026_531_840, uid: Some(1000), cgroup: NonZeroU64::new(77) },
         state: TcpState::Established,

@@ -36,27 +36,39 @@ impl Table {
         self.children_by_age.push_back((at, pointer.get()));
     }
 
-    /// Two listeners with the same address (SO_REUSEPORT) that a listing had to match by address may have got each
-    /// other's cookie; an event that carries both names tells.
-    fn untangle(&mut self, id: SockId) {
-        let (Some(cookie), Some(pointer)) = (id.cookie, id.pointer) else { return };
+    /// Sockets that a listing had to match by address (listeners that share one, connects to one place before their ports
+    /// are chosen) may have got each other's cookie; an event that carries both names tells.
+    fn untangle(&mut self, moved: &Moved) {
+        let (Some(cookie), Some(pointer)) = (moved.id.cookie, moved.id.pointer) else { return };
         let (Some(&named), Some(&placed)) =
             (self.by_cookie.get(&cookie.get()), self.by_pointer.get(&pointer.get()))
         else {
             return;
         };
-        let Some(row) = self.rows.at_mut(named) else { return };
-        if named == placed || row.pointer == 0 || row.pointer == pointer.get() {
+        if named == placed {
             return;
         }
-        row.cookie = 0;
-        self.by_pointer.insert(row.pointer, named);
-        self.by_cookie.remove(&cookie.get());
-        self.name(placed, cookie);
+        if self.rows.at(placed).is_some_and(|row| !row.may_move(moved)) {
+            self.forget_pointer(placed);
+            return;
+        }
+        let Some(own) = self.rows.at_mut(placed).map(|row| std::mem::replace(&mut row.cookie, cookie.get()))
+        else {
+            return;
+        };
+        self.by_cookie.insert(cookie.get(), placed);
+        let Some(other) = self.rows.at_mut(named) else { return };
+        other.cookie = own;
+        if other.pointer == 0 {
+            // The listing entered the socket anew: it is the same.
+            self.drop_row(named);
+        } else if own != 0 {
+            self.by_cookie.insert(own, named);
+        }
     }
 
     pub(super) fn moved(&mut self, moved: Moved, out: &mut Vec<Told>) {
-        self.untangle(moved.id);
+        self.untangle(&moved);
         let birth = self.birth(&moved);
         let index = match self.find(moved.id) {
             Some(index) if self.is_another(index, &moved) => {
@@ -92,6 +104,9 @@ impl Table {
         if let Some(at) = birth {
             self.tell_birth(index, at, out);
         }
+        if moved.to == TcpState::Close {
+            self.forget_pointer(index);
+        }
         if moved.to == TcpState::Close && matches!(moved.from, TcpState::FinWait2 | TcpState::Closing) {
             self.perhaps_time_wait(index, moved);
         } else {
@@ -112,6 +127,11 @@ impl Table {
     /// listing has shown may be the same connection, seen before its first event arrived.
     fn is_another(&self, index: u32, moved: &Moved) -> bool {
         let Some(row) = self.rows.at(index) else { return false };
+        let sure = moved.id.cookie.is_some_and(|cookie| cookie.get() == row.cookie);
+        if !sure && row.state != TcpState::Close && !row.may_move(moved) {
+            // Found by its address in the kernel, but elsewhere: the end of the row's own socket was lost.
+            return true;
+        }
         moved.from == TcpState::Close
             && row.state != TcpState::Close
             && (row.flags.has(Flags::SINCE) || moved.at > row.since)
@@ -133,6 +153,12 @@ impl Table {
         if self.by_cookie.get(&row.cookie) == Some(&index) {
             self.by_cookie.remove(&row.cookie);
         }
+        self.forget_pointer(index);
+    }
+
+    /// The socket's memory may be another socket's from now on.
+    pub(super) fn forget_pointer(&mut self, index: u32) {
+        let Some(row) = self.rows.at(index) else { return };
         if self.by_pointer.get(&row.pointer) == Some(&index) {
             self.by_pointer.remove(&row.pointer);
         }
@@ -239,10 +265,6 @@ impl Table {
             return;
         }
         row.cookie = cookie.get();
-        let pointer = row.pointer;
-        if self.by_pointer.get(&pointer) == Some(&index) {
-            self.by_pointer.remove(&pointer);
-        }
         if let Some(twin) = self.by_cookie.insert(cookie.get(), index)
             && twin != index
         {

@@ -54,7 +54,12 @@ impl Table {
         {
             return Some(index);
         }
-        let candidates = nameless.get_mut(&place(row))?;
+        let mut place = place(row);
+        if row.state == TcpState::SynSent && !nameless.contains_key(&place) {
+            // Told of before its port was chosen.
+            place.tuple.lport = 0;
+        }
+        let candidates = nameless.get_mut(&place)?;
         let fits = |&index: &u32| !seen.get(index as usize).copied().unwrap_or(true);
         let at = candidates.iter().position(|index| {
             fits(index) && self.rows.at(*index).is_some_and(|known| known.state == row.state)

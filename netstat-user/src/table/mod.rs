@@ -91,7 +91,7 @@ pub struct Table {
     limits: Limits,
     rows: Rows,
     by_cookie: FxHashMap<u64, u32>,
-    /// Rows without a cookie, by address in the kernel.
+    /// Rows of open sockets that were first told of without a cookie, by address in the kernel.
     by_pointer: FxHashMap<u64, u32>,
     /// Rows in TIME_WAIT by addresses: a new connection with the same ones has replaced the old socket.
     waiting: FxHashMap<Place, u32>,
@@ -260,6 +260,7 @@ impl Table {
     fn conn(&self, row: &Row) -> Conn {
         let flags = row.flags;
         Conn {
+            serial: row.generation,
             id: SockId { cookie: NonZeroU64::new(row.cookie), pointer: NonZeroU64::new(row.pointer) },
             identity: row.identity(),
             state: row.state,
@@ -347,6 +348,7 @@ impl Table {
                 self.waiting.insert(place, index);
             }
             TcpState::Close => {
+                self.forget_pointer(index);
                 self.closed.push_back((since, index, generation));
                 if let Some(row) = self.rows.at_mut(index) {
                     if row.flags.has(Flags::ABSENT) {

@@ -1,6 +1,6 @@
 //! One row, and the slab that holds all of them.
 
-use crate::model::{Family, How, Identity, Mono, TcpState, Tuple};
+use crate::model::{Family, How, Identity, Mono, Moved, TcpState, Tuple};
 use std::num::NonZeroU64;
 use std::ops::BitOr;
 
@@ -124,6 +124,19 @@ impl Row {
 
     pub fn place(&self) -> Place {
         Place::of(self.netns, &self.tuple)
+    }
+
+    /// Whether the socket that moved can be this row's by its addresses: what is not chosen yet fits anything.
+    pub fn may_move(&self, moved: &Moved) -> bool {
+        let Some(identity) = &moved.identity else { return true };
+        let (ours, theirs) = (&self.tuple, &identity.tuple);
+        let ports = ours.lport == theirs.lport || ours.lport == 0 || theirs.lport == 0;
+        let listens = (self.state == TcpState::Listen) == (moved.from == TcpState::Listen);
+        listens
+            && ports
+            && ours.rport == theirs.rport
+            && ours.raddr == theirs.raddr
+            && (self.netns == identity.netns || self.netns == 0)
     }
 
     pub fn how(&self) -> Option<How> {
