@@ -39,6 +39,8 @@ fn words_that_make_no_sense_are_named_and_fail() {
         (&["-c", "5"], "\"5\" is neither"),
         (&["--tier", "kprobe"], "--tier kprobe does not list sockets"),
         (&["--continuous=soon"], "not a number of seconds"),
+        (&["-tan", "--keep-closed", "5"], "--keep-closed only means something with -c"),
+        (&["-uac", "--keep-closed", "5"], "select no TCP sockets"),
         (&["trace", "--netns", "a", "--all-netns"], "cannot be used with"),
         (&["trace", "--close", "--queues", "every"], "exclude each other"),
         (&["trace", "--ring-size", "3"], "power of two"),

@@ -3,6 +3,7 @@
 mod rows;
 
 use netstat_user::args::plan::{Naming, TimeStyle, Which};
+use netstat_user::model::{Conn, Ended, TcpState, Told};
 use netstat_user::names::Names;
 use netstat_user::render::json::Json;
 use netstat_user::render::log::{Log, LogStyle};
@@ -114,6 +115,11 @@ fn listings_as_json() {
     }
     for row in &rows::unix() {
         json.unix(&mut out, rows::AT, 4_026_531_840, row, nobody.clone());
+    }
+    for told in rows::told() {
+        if let Told::Ended(Ended { at, conn, .. }) = told {
+            json.closed(&mut out, rows::AT, at, &Conn { state: TcpState::Close, ..conn });
+        }
     }
     golden("json/sockets.jsonl", &out);
 }

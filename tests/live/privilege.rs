@@ -50,6 +50,10 @@ fn as_nobody_the_listing_works_and_the_trace_says_what_it_lacks() -> Result<()> 
             && (said.contains("sudo") || said.contains("root") || said.contains("setcap"))
     })?;
 
+    let (_directory, mut command) = public_copy()?;
+    let kept = command.args(["-tc", "--keep-closed", "5"]).uid(NOBODY).gid(NOBODY).output()?;
+    ensure_refused(&kept, |said| said.as_bytes() == output.stderr)?;
+
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let (_directory, mut command) = public_copy()?;
     let output = command.arg("-tan").uid(NOBODY).gid(NOBODY).output()?;

@@ -23,6 +23,8 @@ Examples:
   enetstat -tlnp            who listens on which TCP port (as root: all of them)
   enetstat -tuan --json     TCP and UDP sockets as JSON, one object a line
   enetstat -tan -c          the same listing again every second
+  enetstat -tanpc --keep-closed 5
+                            ... with the connections that ended in the last 5 seconds
   enetstat trace            each TCP change of state as it happens (needs privilege)
   enetstat capabilities     what this kernel and this privilege allow
 
@@ -141,6 +143,10 @@ pub struct ListFlags {
         help_heading = "How"
     )]
     pub continuous: Option<Duration>,
+    /// With -c: also show TCP connections that ended, as CLOSE, for SECONDS and in one listing at least (needs
+    /// privilege, as trace does)
+    #[arg(long, value_name = "SECONDS", value_parser = value::seconds, help_heading = "How")]
+    pub keep_closed: Option<Duration>,
     /// JSON, one object a line (see: enetstat schema)
     #[arg(long, help_heading = "How")]
     pub json: bool,

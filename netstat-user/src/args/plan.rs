@@ -27,6 +27,12 @@ pub enum UsageError {
     Comm(String),
     #[error("--tier {0} does not list sockets: netlink and procfs do")]
     ListTier(String),
+    #[error("--keep-closed only means something with -c: one listing sees no connection end")]
+    KeepClosedOnce,
+    #[error("--keep-closed is about TCP connections, and the other options select no TCP sockets")]
+    KeepClosedWithoutTcp,
+    #[error("--keep-closed and --tier {0} exclude each other: {0} does not tell what ended")]
+    KeepClosedAndTier(&'static str),
 }
 
 /// What the command line asks for.
@@ -83,6 +89,8 @@ pub struct ListPlan {
     pub naming: Naming,
     /// Repeat after this time.
     pub interval: Option<Duration>,
+    /// For how long TCP connections that ended are shown; only with `interval`, and with TCP among the tables.
+    pub keep_closed: Option<Duration>,
     pub json: bool,
     pub verbose: bool,
     pub all_netns: bool,
@@ -144,6 +152,16 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
         Some(other) => return Err(UsageError::ListTier(other.to_owned())),
     };
     let (tables, unix) = tables(&flags);
+    if flags.keep_closed.is_some() {
+        let tcp = tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp);
+        match tier {
+            _ if flags.continuous.is_none() => return Err(UsageError::KeepClosedOnce),
+            _ if !tcp => return Err(UsageError::KeepClosedWithoutTcp),
+            ListTier::Best => {}
+            ListTier::Netlink => return Err(UsageError::KeepClosedAndTier("netlink")),
+            ListTier::Procfs => return Err(UsageError::KeepClosedAndTier("procfs")),
+        }
+    }
     Ok(ListPlan {
         tables,
         unix,
@@ -161,6 +179,7 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
             users: !(flags.numeric || flags.numeric_users),
         },
         interval: flags.continuous,
+        keep_closed: flags.keep_closed,
         json: flags.json,
         verbose: flags.verbose,
         all_netns: flags.all_netns,

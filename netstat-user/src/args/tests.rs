@@ -66,6 +66,14 @@ fn continuous_takes_its_seconds_only_in_the_long_form() {
 }
 
 #[test]
+fn closed_connections_are_kept_in_a_repeated_listing() {
+    assert_eq!(list("-tanc").keep_closed, None);
+    assert_eq!(list("-tanc --keep-closed 2.5").keep_closed, Some(Duration::from_millis(2500)));
+    assert_eq!(list("-c --keep-closed=0").keep_closed, Some(Duration::ZERO));
+    assert_eq!(list("-6c --keep 5").keep_closed, Some(Duration::from_secs(5)));
+}
+
+#[test]
 fn listings_come_from_netlink_or_proc() {
     assert_eq!(list("").tier, ListTier::Best);
     assert_eq!(list("--tier procfs").tier, ListTier::Procfs);
@@ -113,6 +121,12 @@ fn contradictions_and_bad_values_are_named() {
         ("trace --ring-size 5000", "power of two"),
         ("trace --max-connections 0", "--max-connections"),
         ("trace --time never", "never"),
+        ("-tan --keep-closed 5", "--keep-closed only means something with -c"),
+        ("-uanc --keep-closed 5", "--keep-closed is about TCP connections"),
+        ("-xc --keep-closed 5", "--keep-closed is about TCP connections"),
+        ("-tanc --keep-closed 5 --tier procfs", "--keep-closed and --tier procfs exclude each other"),
+        ("-tanc --keep-closed -1", "-1"),
+        ("-tanc --keep-closed soon", "not a number of seconds"),
         ("-t trace", "trace"),
         ("-tn foo", "\"foo\" is neither an option nor a command"),
         ("-r", "-r"),

@@ -39,7 +39,10 @@ impl Kind {
             Self::Connection => "A TCP connection ended for its process (trace --close).",
             Self::Queue => "Bytes waiting in the queues of a TCP socket changed (trace --queues).",
             Self::Repair => "Events were lost and the table was made whole again.",
-            Self::Socket => "A socket of a listing.",
+            Self::Socket => {
+                "A socket of a listing, or a TCP connection that ended before it (--keep-closed): then it is closed, and its \
+                process is told in fields of its own."
+            }
             Self::Summary => "The end of a trace.",
         }
     }
@@ -135,15 +138,15 @@ fields! {
         "Foreign port. Left out when there is no peer.";
     State = "network.connection.state", STATES, CONN | S, always CONN,
         "State; of a transition, the one reached. Of TCP, and of UDP sockets with a peer.";
-    Pid = "process.pid", Type::Integer, CONN, always 0,
+    Pid = "process.pid", Type::Integer, CONN | S, always 0,
         "Process the connection belongs to.";
     User = "user.id", Type::Text, CONN | S, always 0,
         "Numeric user id of the socket.";
-    Comm = "enetstat.process.comm", Type::Text, CONN, always 0,
+    Comm = "enetstat.process.comm", Type::Text, CONN | S, always 0,
         "Name of the process (comm), when it is UTF-8.";
-    CommHex = "enetstat.process.comm_hex", Type::Hex, CONN, always 0,
+    CommHex = "enetstat.process.comm_hex", Type::Hex, CONN | S, always 0,
         "Name of the process in hexadecimal, when it is not UTF-8.";
-    OwnerHow = "enetstat.owner.how", Type::OneOf(&["opened", "accepted", "held", "used", "closed", "inherited"]), CONN,
+    OwnerHow = "enetstat.owner.how", Type::OneOf(&["opened", "accepted", "held", "used", "closed", "inherited"]), CONN | S,
         always 0, "How the process is known to own it: it called connect or listen; accept gave it; it holds a file of \
         it; it sent or received; it closed it; it owns the listener and nobody has accepted the connection yet.";
     Netns = "enetstat.netns", Type::Integer, CONN | S, always 0,
@@ -155,7 +158,7 @@ fields! {
         to be known only later, where the kernel does not tell it to tracing programs.";
     Inode = "enetstat.socket.inode", Type::Integer64, CONN | S, always 0,
         "Inode of the socket. Left out when no file holds it.";
-    Cgroup = "enetstat.cgroup.id", Type::Integer64, CONN, always 0,
+    Cgroup = "enetstat.cgroup.id", Type::Integer64, CONN | S, always 0,
         "Inode of the socket's cgroup (v2).";
     Interface = "enetstat.interface.index", Type::Integer, CONN | S, always 0,
         "Interface the socket is bound to.";
@@ -170,12 +173,13 @@ fields! {
         "Process that caused it. Left out when the network or a timer did.";
     Error = "enetstat.error", Type::Text, T | C, always 0,
         "Error of the socket at that moment (ECONNREFUSED).";
-    Preexisting = "enetstat.preexisting", Type::True, CONN, always 0,
+    Preexisting = "enetstat.preexisting", Type::True, CONN | S, always 0,
         "The connection was there before the trace.";
-    Role = "enetstat.role", Type::OneOf(&["client", "server"]), CONN, always 0,
+    Role = "enetstat.role", Type::OneOf(&["client", "server"]), CONN | S, always 0,
         "client: this end called connect; server: it came from a listener.";
-    Duration = "enetstat.duration_ns", Type::Integer64, C, always 0,
-        "Nanoseconds from its opening to its end. Left out when it was there before the trace.";
+    Duration = "enetstat.duration_ns", Type::Integer64, C | S, always 0,
+        "Nanoseconds from its opening to its end; of a socket of a listing to CLOSE, so that a TIME_WAIT before it counts. \
+        Left out when it was there before the trace.";
     BytesSent = "enetstat.bytes.sent", Type::Integer64, T | C | S, always 0,
         "Bytes the application sent, each once.";
     BytesReceived = "enetstat.bytes.received", Type::Integer64, T | C | S, always 0,

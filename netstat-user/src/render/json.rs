@@ -163,6 +163,22 @@ impl Json {
         object.end();
     }
 
+    /// Appends a TCP connection that reached CLOSE at `closed`, for a listing made at `at`. What is left out is not known.
+    pub fn closed(&mut self, out: &mut Vec<u8>, at: Mono, closed: Mono, conn: &Conn) {
+        let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
+        connection(&mut object, conn);
+        if let Some(opened) = conn.opened {
+            object.integer64(Field::Duration, nanoseconds(closed.since(opened)));
+        }
+        if let Some(bytes) = conn.rqueue {
+            object.integer(Field::QueueReceive, bytes);
+        }
+        if let Some(bytes) = conn.wqueue {
+            object.integer(Field::QueueSend, bytes);
+        }
+        object.end();
+    }
+
     /// Appends a unix socket of a listing made at `at` in the namespace `inum` (0: unknown).
     pub fn unix<I>(&mut self, out: &mut Vec<u8>, at: Mono, inum: u32, row: &UnixRow, holders: Option<I>)
     where

@@ -265,6 +265,30 @@ fn sockets_of_listings_obey_the_schema() {
     }
 }
 
+#[test]
+fn closed_connections_of_listings_obey_the_schema() {
+    let line = |conn: &Conn| {
+        let mut out = Vec::new();
+        Json::new(false, sample::clock()).closed(&mut out, Mono(3_000_000_000), Mono(2_000_000_000), conn);
+        check(std::str::from_utf8(&out).unwrap())
+    };
+    let known = Conn { state: TcpState::Close, rqueue: Some(3), wqueue: Some(0), ..sample::conn() };
+    let told = line(&known);
+    assert_eq!(
+        (&told["enetstat.kind"], &told["network.connection.state"]),
+        (&"socket".into(), &"closed".into())
+    );
+    assert_eq!(told["timestamp"], "2026-01-02T03:04:08.000000000Z");
+    assert_eq!((&told["process.pid"], &told["enetstat.process.comm"]), (&4711.into(), &"curl".into()));
+    assert_eq!(told["enetstat.duration_ns"], "876855211");
+    assert_eq!((&told["enetstat.queue.receive"], &told["enetstat.queue.send"]), (&3.into(), &0.into()));
+    let unknown = Conn { opened: None, owner: None, rqueue: None, wqueue: None, ..known };
+    let told = line(&unknown);
+    for absent in ["process.pid", "enetstat.duration_ns", "enetstat.queue.receive", "enetstat.queue.send"] {
+        assert!(!told.contains_key(absent), "{absent}");
+    }
+}
+
 proptest! {
     #[test]
     fn unix_sockets_of_any_path_obey_the_schema(path: Vec<u8>, kind in 0_u8..6, state in 0_u8..6, listening: bool) {

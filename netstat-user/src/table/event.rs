@@ -248,6 +248,12 @@ impl Table {
         if row.tuple.lport == 0 {
             row.tuple.lport = moved.lport;
         }
+        if let Some(totals) = moved.totals {
+            // What a listing or a queue report said before is older.
+            row.rqueue = totals.rqueue;
+            row.wqueue = totals.wqueue;
+            row.flags.set(Flags::QUEUES);
+        }
         if row.flags.has(Flags::REQUEST) {
             row.flags.clear(Flags::REQUEST);
             row.flags.set(Flags::PASSIVE);

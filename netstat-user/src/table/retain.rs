@@ -2,7 +2,7 @@
 
 use super::row::{Flags, Row};
 use super::{Mono, Table};
-use crate::model::TcpState;
+use crate::model::{Conn, TcpState};
 use std::time::Duration;
 
 /// Closed rows are remembered at least this long, or events that arrive late would bring them back.
@@ -15,6 +15,13 @@ impl Table {
 
     pub(super) fn visible(&self, row: &Row, now: Mono) -> bool {
         row.state != TcpState::Close || now.since(row.since) < self.limits.keep_closed
+    }
+
+    /// Rows that closed after `since` and are still kept, in no order, each with the time when it closed or, where only a
+    /// listing showed that, when the listing was made. Listeners that closed are among them.
+    pub fn closed_after(&self, since: Mono) -> impl Iterator<Item = (Mono, Conn)> {
+        let wanted = move |row: &Row| row.state == TcpState::Close && row.since > since;
+        self.rows.iter().filter(move |(_, row)| wanted(row)).map(|(_, row)| (row.since, self.conn(row)))
     }
 
     /// Lets go of rows that have been closed for long enough.
@@ -119,5 +126,57 @@ impl Table {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Endpoint, Event, Fact, Family, Identity, Moved, SockId, Totals, Tuple};
+    use crate::table::Limits;
+    use std::net::Ipv4Addr;
+    use std::num::NonZeroU64;
+
+    fn moved(at: u64, cookie: u64, from: TcpState, to: TcpState) -> Fact {
+        let end = |port| Endpoint { addr: Ipv4Addr::LOCALHOST.into(), port };
+        let tuple = Tuple::new(end(cookie as u16), end(80), Family::V4, 0);
+        let totals = Totals { rqueue: 3, wqueue: 4, ..Totals::default() };
+        Fact::Event(Event::Moved(Moved {
+            at: Mono(at),
+            id: SockId { cookie: NonZeroU64::new(cookie), pointer: None },
+            from,
+            to,
+            lport: cookie as u16,
+            err: 0,
+            actor: None,
+            identity: Some(Identity { tuple, netns: 1, uid: None, cgroup: None }),
+            totals: (to == TcpState::Close).then_some(totals),
+        }))
+    }
+
+    #[test]
+    fn closed_rows_are_told_with_their_last_queues_until_they_expire() {
+        let mut table = Table::new(Limits { keep_closed: Duration::from_secs(2), ..Limits::default() });
+        let mut out = Vec::new();
+        for (at, cookie, from, to) in [
+            (10, 1, TcpState::Close, TcpState::SynSent),
+            (20, 2, TcpState::Close, TcpState::SynSent),
+            (30, 1, TcpState::SynSent, TcpState::Close),
+            (40, 3, TcpState::Close, TcpState::SynSent),
+            (50, 3, TcpState::SynSent, TcpState::Close),
+        ] {
+            table.learn(Mono(at), moved(at, cookie, from, to), &mut out);
+        }
+        let closed = |table: &Table, since| {
+            let mut closed: Vec<_> = table.closed_after(Mono(since)).collect();
+            closed.sort_by_key(|(at, _)| *at);
+            closed.into_iter().map(|(at, conn)| (at.0, conn.identity.tuple.lport)).collect::<Vec<_>>()
+        };
+        assert_eq!(closed(&table, 0), [(30, 1), (50, 3)]);
+        assert_eq!(closed(&table, 30), [(50, 3)]);
+        let (_, last) = table.closed_after(Mono(30)).next().unwrap();
+        assert_eq!((last.rqueue, last.wqueue), (Some(3), Some(4)));
+        table.expire(Mono(2_000_000_040));
+        assert_eq!(closed(&table, 0), [(50, 3)]);
     }
 }

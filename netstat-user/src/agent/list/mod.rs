@@ -1,5 +1,6 @@
 //! One listing, or one after another: sources -> rows -> renderer.
 
+mod closed;
 mod holders;
 mod place;
 
@@ -13,11 +14,13 @@ use crate::render::text::Pieces;
 use crate::source::procfs::Pass;
 use crate::source::{Netns, NetnsError};
 use anyhow::Context;
+use closed::{Closed, Round, Watched};
 use holders::Holders;
 use place::{Place, Wanted};
 use rustc_hash::FxHashSet;
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Rows held while the widths of columns are measured; tables with more are listed a second time, so that memory stays
 /// small whatever their size.
@@ -29,11 +32,14 @@ const HELD_FOR_NAMES: usize = 100_000;
 /// Lists, once or for ever, to `out`; remarks go to `err`.
 ///
 /// # Errors
-/// When `out` cannot be written, or no socket can be listed at all. A source that refuses beside others that do not is
+/// When `out` cannot be written, when no socket can be listed at all, or when closed connections are wanted and the
+/// kernel half cannot be had. A source that refuses beside others that do not is
 /// told on `err` and in the outcome.
 pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
     let naming = if plan.json { Default::default() } else { plan.naming };
-    let mut lister = Lister { plan, names: Names::of_host(naming), err, complete: true, noted: Vec::new() };
+    let watched = Watched::start(plan)?;
+    let names = Names::of_host(naming);
+    let mut lister = Lister { plan, names, watched, err, complete: true, noted: Vec::new() };
     loop {
         let mut out = Pieces::new(out);
         if plan.json {
@@ -43,7 +49,7 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
         }
         out.flush().context(WRITING)?;
         match plan.interval {
-            Some(interval) => std::thread::sleep(interval),
+            Some(interval) => lister.wait(interval),
             None => return Ok(Outcome { complete: lister.complete }),
         }
     }
@@ -54,6 +60,8 @@ const WRITING: &str = "cannot write to standard output";
 struct Lister<'a> {
     plan: &'a ListPlan,
     names: Names,
+    /// The kernel half, when connections that ended are shown.
+    watched: Option<Watched>,
     err: &'a mut dyn Write,
     complete: bool,
     /// Remarks made: with `-c` each is made once.
@@ -69,11 +77,20 @@ struct Table {
 }
 
 impl Lister<'_> {
+    /// Until the next round.
+    fn wait(&mut self, interval: Duration) {
+        let Some(watched) = &mut self.watched else { return std::thread::sleep(interval) };
+        for trouble in watched.wait(interval) {
+            self.note(format!("enetstat: {trouble}\n"));
+        }
+    }
+
     fn text(&mut self, out: &mut Pieces<'_>) -> anyhow::Result<()> {
-        let mut places = self.places()?;
+        let round = self.round();
+        let mut places = self.places(&round)?;
         let holders = self.holders();
         if !self.plan.tables.is_empty() {
-            self.inet(out, &mut places, &holders)?;
+            self.inet(out, &mut places, &holders, &round)?;
         }
         if self.plan.unix {
             self.unix(out, &places, &holders)?;
@@ -81,10 +98,16 @@ impl Lister<'_> {
         Ok(())
     }
 
-    fn inet(&mut self, out: &mut Pieces<'_>, places: &mut [Place], holders: &Holders) -> anyhow::Result<()> {
+    fn inet(
+        &mut self,
+        out: &mut Pieces<'_>,
+        places: &mut [Place],
+        holders: &Holders,
+        round: &Round,
+    ) -> anyhow::Result<()> {
         let plan = self.plan;
         let mut layout = Layout::new(Columns::of(plan));
-        let mut tables = self.measure(places, holders, &mut layout);
+        let mut tables = self.measure(places, holders, round, &mut layout);
         layout.inet_head(&mut out.buf, plan.which);
         let several = places.len() > 1;
         for table in &mut tables {
@@ -109,6 +132,10 @@ impl Lister<'_> {
             };
             written.context(WRITING)?;
             self.judge(result);
+            for closed in round.of(place.inum(), table.wanted) {
+                layout.inet(&mut out.buf, &closed.row, closed.extra(&place.label), &mut self.names);
+                out.piece().context(WRITING)?;
+            }
             self.finish(place, several);
         }
         Ok(())
@@ -116,7 +143,13 @@ impl Lister<'_> {
 
     /// Makes columns as wide as their widest cell. Rows that cannot be wider than net-tools' columns are not even listed:
     /// IPv4 addresses without names always fit.
-    fn measure(&mut self, places: &mut [Place], holders: &Holders, layout: &mut Layout) -> Vec<Table> {
+    fn measure(
+        &mut self,
+        places: &mut [Place],
+        holders: &Holders,
+        round: &Round,
+        layout: &mut Layout,
+    ) -> Vec<Table> {
         let plan = self.plan;
         let naming = plan.naming;
         let every = naming.hosts || naming.ports || naming.users || (plan.programs && plan.timers);
@@ -152,6 +185,13 @@ impl Lister<'_> {
                         room += rows.len();
                     }
                 }
+                for closed in round.of(place.inum(), wanted) {
+                    if naming.hosts {
+                        hosts.extend([closed.row.local.addr, closed.row.foreign.addr]);
+                    } else {
+                        layout.measure(&closed.row, closed.extra(&place.label), &mut self.names);
+                    }
+                }
                 tables.push(Table { place: at, wanted, held });
             }
             self.finish(place, several);
@@ -159,9 +199,12 @@ impl Lister<'_> {
         if naming.hosts {
             self.resolve(hosts);
             for table in &tables {
+                let place = &places[table.place];
                 for row in table.held.iter().flatten() {
-                    let extra = extra(holders, row.inode.into(), &places[table.place].label);
-                    layout.measure(row, extra, &mut self.names);
+                    layout.measure(row, extra(holders, row.inode.into(), &place.label), &mut self.names);
+                }
+                for closed in round.of(place.inum(), table.wanted) {
+                    layout.measure(&closed.row, closed.extra(&place.label), &mut self.names);
                 }
             }
         }
@@ -206,7 +249,8 @@ impl Lister<'_> {
 
     fn json(&mut self, out: &mut Pieces<'_>) -> anyhow::Result<()> {
         let plan = self.plan;
-        let mut places = self.places()?;
+        let round = self.round();
+        let mut places = self.places(&round)?;
         let holders = plan.programs.then(|| self.holders());
         let several = places.len() > 1;
         let mut json = Json::new(false, Clock::now());
@@ -228,6 +272,10 @@ impl Lister<'_> {
                 });
                 written.context(WRITING)?;
                 self.judge(result);
+                for Closed { at: closed, conn, .. } in round.of(place.inum(), wanted) {
+                    json.closed(&mut out.buf, at, *closed, conn);
+                    out.piece().context(WRITING)?;
+                }
             }
             if plan.unix {
                 let (at, inum) = (Mono::now(), place.inum());
@@ -252,8 +300,13 @@ impl Lister<'_> {
         Ok(())
     }
 
-    /// The namespaces to list, sorted by inode.
-    fn places(&mut self) -> anyhow::Result<Vec<Place>> {
+    /// What ended, for the listing that begins now.
+    fn round(&mut self) -> Round {
+        self.watched.as_mut().map(|watched| watched.round(self.plan)).unwrap_or_default()
+    }
+
+    /// The namespaces to list, sorted by inode, then those that are gone and had connections in this round.
+    fn places(&mut self, round: &Round) -> anyhow::Result<Vec<Place>> {
         let tier = self.plan.tier;
         if !self.plan.all_netns {
             return Ok(vec![Place::new(Netns::current().ok(), tier)]);
@@ -261,7 +314,9 @@ impl Lister<'_> {
         let all = Netns::all();
         self.refused(&all.errors);
         anyhow::ensure!(!all.found.is_empty(), "no network namespace can be examined");
-        Ok(all.found.into_iter().map(|netns| Place::new(Some(netns), tier)).collect())
+        let known: FxHashSet<u32> = all.found.iter().map(|netns| netns.inum).collect();
+        let gone = round.namespaces().filter(|inum| !known.contains(inum)).map(Place::gone);
+        Ok(all.found.into_iter().map(|netns| Place::new(Some(netns), tier)).chain(gone).collect())
     }
 
     /// Says how many places refused to show a namespace, and the first reason.

@@ -21,6 +21,8 @@ pub struct Place {
     /// `None` when the namespace we are in cannot be examined; it can be listed nevertheless.
     netns: Option<Netns>,
     diag: Option<Diag>,
+    /// Inode of a namespace that cannot be listed any more.
+    gone: Option<u32>,
     tier: ListTier,
     /// Name of the namespace, or its inode.
     pub label: Vec<u8>,
@@ -35,12 +37,18 @@ impl Place {
             Some(Netns { inum, .. }) => inum.to_string().into_bytes(),
             None => Vec::new(),
         };
-        Self { netns, diag: None, tier, label, notes: Vec::new() }
+        Self { netns, diag: None, gone: None, tier, label, notes: Vec::new() }
+    }
+
+    /// A namespace that has no sockets any more, only connections that ended.
+    pub fn gone(inum: u32) -> Self {
+        let label = inum.to_string().into_bytes();
+        Self { netns: None, diag: None, gone: Some(inum), tier: ListTier::Best, label, notes: Vec::new() }
     }
 
     /// Inode of the namespace; 0 when unknown.
     pub fn inum(&self) -> u32 {
-        self.netns.as_ref().map_or(0, |netns| netns.inum)
+        self.gone.or(self.netns.as_ref().map(|netns| netns.inum)).unwrap_or(0)
     }
 
     /// Gives the wanted rows, in the kernel's order: from sock_diag or, when that refuses, from /proc. Returns the lines
@@ -49,6 +57,9 @@ impl Place {
     /// # Errors
     /// When neither source could be read to its end; rows given before are right.
     pub fn inet(&mut self, wanted: Wanted, each: &mut dyn FnMut(&SockRow)) -> anyhow::Result<Pass> {
+        if self.gone.is_some() {
+            return Ok(Pass::default());
+        }
         let mut shown = |row: &SockRow| {
             if is_shown(row, wanted.which) {
                 each(row);
@@ -82,6 +93,9 @@ impl Place {
 
     /// Gives the wanted unix sockets, in the kernel's order. Only /proc tells all that netstat shows of them.
     pub fn unix(&self, which: Which, each: &mut dyn FnMut(&UnixRow)) -> anyhow::Result<Pass> {
+        if self.gone.is_some() {
+            return Ok(Pass::default());
+        }
         let mut shown = |row: &UnixRow| {
             if is_unix_shown(row, which) {
                 each(row);
