@@ -5,6 +5,7 @@ use netstat_common::TcpState;
 use netstat_tests::json::{self, Kind, Line};
 use netstat_tests::need::{Need, need};
 use netstat_tests::{NetNs, program, traffic};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
@@ -23,7 +24,10 @@ impl Repeated {
     /// Starts it with TCP, every state, owners, and these further words.
     fn start(words: &[&str]) -> Result<Self> {
         let out = tempfile::NamedTempFile::new()?;
-        let mut command = program::command(&["-tanp", "--continuous=0.5"])?;
+        let mut command = program::command(&["-tanp"])?;
+        if !words.iter().any(|word| word.starts_with("--continuous")) {
+            command.arg("--continuous=0.5");
+        }
         let child = command.args(words).stdout(out.reopen()?).stderr(Stdio::inherit()).spawn()?;
         Ok(Self { child, out })
     }
@@ -147,6 +151,45 @@ fn what_ended_between_two_rounds_is_in_the_next_one() -> Result<()> {
         }
     }
     drop(open);
+    Ok(())
+}
+
+/// Rounds that follow each other without a pause miss nothing, whatever happens while one ends and the next begins.
+#[test]
+fn no_end_is_missed_between_rounds() -> Result<()> {
+    let Some(_) = need(Need::Events)? else { return Ok(()) };
+    let connections = netstat_tests::scale("ENETSTAT_TEST_CONNECTIONS", 3_000)?.min(3_000);
+    let _namespace = NetNs::enter()?;
+    let open = traffic::listener(false)?;
+    let words = ["--keep-closed", "0", "--json", "--continuous=0.01"];
+    let mut listing = Repeated::start(&words)?;
+    listing.wait_for("no round", |text| text.contains('\n'))?;
+    let mut ends = BTreeSet::new();
+    for number in 0..connections {
+        let pair = traffic::pair_through(&open)?;
+        let (client, server) = pair.cookies()?;
+        ends.insert(server);
+        // A TIME_WAIT makes the program ask, so that it is busy when its rounds end.
+        if number % 8 == 0 {
+            pair.close_client_first()?;
+        } else {
+            ends.insert(client);
+            pair.reset_by_client()?;
+        }
+    }
+    let mut missing = ends.clone();
+    let since = Instant::now();
+    while !missing.is_empty() {
+        ensure!(since.elapsed() < PATIENCE, "{} of {} ends are missing", missing.len(), ends.len());
+        std::thread::sleep(Duration::from_millis(100));
+        let text = listing.text()?;
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        for line in json::lines(whole.as_bytes())? {
+            if let (Some(TcpState::Close), Some(cookie)) = (line.state, line.cookie) {
+                missing.remove(&cookie);
+            }
+        }
+    }
     Ok(())
 }
 
