@@ -2,7 +2,7 @@
 
 use super::watch::Watch;
 use crate::kernel::tier::Tier;
-use crate::model::Told;
+use crate::model::{Mono, Told};
 use crate::source::netns::Netns;
 use crate::table::{Limits, Table};
 use anyhow::Context as _;
@@ -100,17 +100,15 @@ impl Live {
         self.inner.garbled
     }
 
-    /// Watches for this long; what was told is appended to `told`.
-    pub fn run_for(&mut self, time: Duration, told: &mut Vec<Told>) {
-        let mut sink = |news: News<'_>| {
-            told.extend_from_slice(news.told);
-            ControlFlow::<()>::Continue(())
-        };
-        self.runtime.block_on(async { self.inner.watch(tokio::time::sleep(time), &mut sink).await });
+    /// Watches for this long, and can be called again: nothing between two calls is lost. Gives the moment until which
+    /// nothing is missing in the table; `None` when that could not be learnt in time.
+    pub fn run_for(&mut self, time: Duration, sink: &mut dyn FnMut(News<'_>)) -> Option<Mono> {
+        self.runtime.block_on(self.inner.run_for(time, sink))
     }
 
     /// Watches until `stop` is done or `sink` breaks. What was pending at the end is told first. `stop` runs inside the
-    /// event loop and may wait for signals.
+    /// event loop and may wait for signals. It is the end: what happens while the last answers are awaited is not learnt,
+    /// so the table is not true afterwards.
     pub fn watch<B>(
         &mut self,
         stop: impl Future<Output = ()>,

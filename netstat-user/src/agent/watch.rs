@@ -33,6 +33,8 @@ pub(super) struct Watch {
     worker: Worker,
     /// Replies of the worker, each with the flush of the ring that must be over before it is believed.
     replies: VecDeque<(u64, Reply)>,
+    /// Number of the last flush of the ring that is over.
+    flushed: u64,
     told: Vec<Told>,
     troubles: Vec<String>,
     lost: u64,
@@ -120,6 +122,7 @@ impl Watch {
             kernel,
             worker,
             replies: VecDeque::new(),
+            flushed: 0,
             told: Vec::new(),
             troubles: Vec::new(),
             lost: 0,
@@ -153,14 +156,8 @@ impl Watch {
         tokio::pin!(stop);
         let mut stopped = false;
         loop {
-            if !self.told.is_empty() || !self.troubles.is_empty() {
-                let news = News { told: &self.told, table: &self.table, troubles: &self.troubles };
-                let flow = sink(news);
-                self.told.clear();
-                self.troubles.clear();
-                if let ControlFlow::Break(value) = flow {
-                    return Some(value);
-                }
+            if let Some(ControlFlow::Break(value)) = self.tell(&mut *sink) {
+                return Some(value);
             }
             if stopped {
                 return None;
@@ -174,6 +171,47 @@ impl Watch {
                 () = self.step() => {}
             }
         }
+    }
+
+    /// Watches for this long and learns what has happened until then; what comes later waits for the next time. Gives the
+    /// moment until which nothing is missing in the table; `None` when that could not be learnt in time.
+    pub async fn run_for(&mut self, time: Duration, sink: &mut dyn FnMut(News<'_>)) -> Option<Mono> {
+        let over = sleep(time);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut over => break,
+                () = self.step() => {}
+            }
+            self.tell(&mut *sink);
+        }
+        let now = Mono::now();
+        let flush = self.kernel.as_ref().map_or(0, |kernel| kernel.reader.flush());
+        let patience = sleep(LAST_WORDS);
+        tokio::pin!(patience);
+        while self.flushed < flush {
+            tokio::select! {
+                biased;
+                () = &mut patience => break,
+                () = self.step() => {}
+            }
+        }
+        self.tell(sink);
+        // A socket that may be in TIME_WAIT closed at the time of its event when it turns out that it is not.
+        let open = self.table.oldest_pending().map(|at| at.before(Duration::from_nanos(1)));
+        (self.flushed >= flush).then(|| open.map_or(now, |open| open.min(now)))
+    }
+
+    /// Hands over what was told since the last time, if anything.
+    fn tell<T>(&mut self, sink: impl FnOnce(News<'_>) -> T) -> Option<T> {
+        if self.told.is_empty() && self.troubles.is_empty() {
+            return None;
+        }
+        let said = sink(News { told: &self.told, table: &self.table, troubles: &self.troubles });
+        self.told.clear();
+        self.troubles.clear();
+        Some(said)
     }
 
     /// The last words: what has happened until now, what was lost, and the answers to what that raises. What happens
@@ -364,6 +402,7 @@ impl Watch {
         match batch {
             Batch::Records(records) => self.learn_records(&records),
             Batch::Flushed(number) => {
+                self.flushed = number;
                 self.check_losses();
                 while let Some((_, reply)) = self.replies.pop_front_if(|(flush, _)| *flush <= number) {
                     self.take(reply);

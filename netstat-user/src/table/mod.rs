@@ -238,6 +238,11 @@ impl Table {
             && self.pending.contains_key(&index)
     }
 
+    /// When the first of the changes happened that cannot be told [yet](Self::pending_questions).
+    pub fn oldest_pending(&self) -> Option<Mono> {
+        self.pending.values().map(|moved| moved.at).min()
+    }
+
     /// The question could not be asked: it is due again at `at`.
     pub fn retry(&mut self, question: &Question, at: Mono) {
         let (index, generation) = (question.token as u32, (question.token >> 32) as u32);

@@ -2,14 +2,12 @@
 //! half only adds what no listing can show any more.
 
 use super::place::Wanted;
-use crate::agent::live::{Live, LiveOptions, News, Scope};
+use crate::agent::live::{Live, LiveOptions, Scope};
 use crate::args::plan::{ListPlan, Which};
 use crate::model::{Conn, Family, How, Mono, Protocol, SockRow, Timer, TimerKind};
 use crate::render::nettools::Extra;
 use crate::source::Netns;
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// What a round may take beyond its interval; what ended in a longer one may go unshown.
@@ -44,18 +42,8 @@ impl Watched {
     /// Keeps the table current for this long; gives what failed meanwhile, in words for people.
     pub fn wait(&mut self, time: Duration) -> Vec<String> {
         let mut troubles = Vec::new();
-        let over = Cell::new(self.current);
-        let stop = async {
-            tokio::time::sleep(time).await;
-            // What is pending now is learnt before the watch ends.
-            over.set(Mono::now());
-        };
-        let mut sink = |news: News<'_>| {
-            troubles.extend_from_slice(news.troubles);
-            ControlFlow::<()>::Continue(())
-        };
-        self.live.watch(stop, &mut sink);
-        self.current = over.get();
+        let current = self.live.run_for(time, &mut |news| troubles.extend_from_slice(news.troubles));
+        self.current = current.unwrap_or(self.current);
         troubles
     }
 
@@ -74,8 +62,9 @@ pub struct Closed {
     /// When it reached CLOSE.
     pub at: Mono,
     pub conn: Conn,
-    /// The same as a listing would show it. Queues, user and inode that were never told are 0, as the kernel lists them
-    /// of a socket in TIME_WAIT.
+    /// The same as a listing would show it. Queues are those at the moment of the end, in which the kernel counts a SYN or
+    /// FIN for a byte. Queues, user and inode that were never told are 0, as the kernel lists them of a socket in
+    /// TIME_WAIT.
     pub row: SockRow,
     /// `PID/name`, in parentheses when it is the listener's: nobody had accepted the connection.
     program: Option<Vec<u8>>,
