@@ -162,6 +162,7 @@ impl Round {
 mod tests {
     use super::*;
     use crate::model::{Comm, Endpoint, Identity, Owner, Pid, SockId, TcpState, Tuple};
+    use crate::render::sample;
     use std::net::{Ipv4Addr, Ipv6Addr};
     use std::num::NonZeroU64;
 
@@ -178,15 +179,11 @@ mod tests {
             id: SockId { cookie: NonZeroU64::new(rport.into()), pointer: None },
             identity: Identity { tuple, netns, uid: None, cgroup: None },
             state: TcpState::Close,
-            since: Some(AT),
-            opened: None,
             owner: None,
             inode: 0,
             rqueue: None,
             wqueue: None,
-            stale: false,
-            preexisting: false,
-            active: None,
+            ..sample::conn()
         }
     }
 
