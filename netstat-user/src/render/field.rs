@@ -153,7 +153,7 @@ fields! {
         "Inode of the network namespace.";
     Cookie = "enetstat.socket.cookie", Type::Integer64, CONN | S, always 0,
         "The kernel's socket cookie.";
-    Connection = "enetstat.connection.id", Type::Integer, CONN, always CONN,
+    Connection = "enetstat.connection.id", Type::Integer, CONN | S, always CONN,
         "Number of the connection within this run of the program: the same in all lines about it. The cookie may come \
         to be known only later, where the kernel does not tell it to tracing programs.";
     Inode = "enetstat.socket.inode", Type::Integer64, CONN | S, always 0,
