@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd as _;
 
 use rustix::mount::{MountFlags, mount};
 use rustix::net::{AddressFamily, SocketType};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::system::{RebootCommand, finit_module, reboot, sethostname};
 
 /// Source, directory, type, options.
@@ -22,6 +23,9 @@ const MOUNTS: &[(&str, &str, &str, Option<&CStr>)] = &[
     ("cgroup2", "/sys/fs/cgroup", "cgroup2", None),
 ];
 
+/// Open files that a process may have.
+const FILES: u64 = 20_000;
+
 /// Does all of it and returns what failed: a test that needs it will say so again.
 pub fn prepare() -> Vec<String> {
     let mut problems = Vec::new();
@@ -34,6 +38,11 @@ pub fn prepare() -> Vec<String> {
     }
     if let Err(error) = sethostname(b"enetstat") {
         problems.push(format!("cannot set the host name: {error}"));
+    }
+    // As on a machine that runs servers; the kernel's own default is a thousand.
+    let files = Rlimit { current: Some(FILES), maximum: Some(FILES) };
+    if let Err(error) = setrlimit(Resource::Nofile, files) {
+        problems.push(format!("cannot allow {FILES} open files: {error}"));
     }
     if let Err(error) = loopback_up() {
         problems.push(format!("cannot bring lo up: {error}"));
