@@ -147,7 +147,8 @@ fn what_ended_between_two_rounds_is_in_the_next_one() -> Result<()> {
         let text = listing.wait_for("both ends", |text| found(text).is_ok_and(|lines| lines.len() >= 2))?;
         for line in found(&text)? {
             ensure!(line.pid == Some(std::process::id()), "{line:?}");
-            ensure!(line.cookie.is_some() && line.duration_ns.is_some(), "{line:?}");
+            // Its cookie is known where the kernel tells it to tracing programs.
+            ensure!(line.connection.is_some() && line.duration_ns.is_some(), "{line:?}");
         }
     }
     drop(open);

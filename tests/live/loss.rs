@@ -18,7 +18,7 @@ fn a_loss_is_reported_and_repaired() -> Result<()> {
     Storm::start(&words)?.finish()?;
     // Some connections that stay, so that there is more to agree about than TIME_WAIT.
     let pair = netstat_tests::traffic::pair(false)?;
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(Duration::from_secs(1) * u32::try_from(scale("ENETSTAT_TEST_SLOWDOWN", 1)?)?);
     let text = trace.so_far()?;
     let kernel = listing::tcp()?;
     let lines = json::lines(&text)?;

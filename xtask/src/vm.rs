@@ -22,7 +22,8 @@ use crate::shell::{self, Workspace, say};
 /// Tells the live tests which tier to force; they skip themselves where the kernel lacks it.
 const TIER_VARIABLE: &str = "ENETSTAT_TIER";
 /// How much the tests do in a guest, whose processor is emulated.
-const SCALE: [&str; 2] = ["ENETSTAT_TEST_CONNECTIONS=2000", "ENETSTAT_TEST_STARTS=3"];
+const SCALE: [&str; 3] =
+    ["ENETSTAT_TEST_CONNECTIONS=2000", "ENETSTAT_TEST_STARTS=3", "ENETSTAT_TEST_SLOWDOWN=10"];
 
 const TIERS: &[&str] = &["fentry", "tp_btf", "kprobe", "tracepoint", "netlink"];
 

@@ -85,6 +85,11 @@ impl Live {
         Ok(Self { runtime, inner })
     }
 
+    /// Makes the event loop the current one, for signals that a `stop` shall wait for.
+    pub fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
     /// The table as it is.
     pub fn table(&self) -> &Table {
         &self.inner.table

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The wall clock may be set while we run.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
@@ -36,6 +36,8 @@ pub fn run(
     err: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let mut live = Live::start(options(plan)?)?;
+    // Before anybody is told that the trace has begun, and may end it.
+    let signals = signals(&live);
     announce(plan, &live, err).context("cannot write to stderr")?;
 
     let mut writer = Writer::new(plan, out);
@@ -54,7 +56,7 @@ pub fn run(
                 Err(error) => ControlFlow::Break(error),
             }
         };
-        live.watch(stop(plan.duration, is_read), &mut sink)
+        live.watch(stop(signals, plan.duration, is_read), &mut sink)
     };
 
     let counts = *live.table().counts();
@@ -116,14 +118,15 @@ fn announce(plan: &TracePlan, live: &Live, err: &mut dyn Write) -> io::Result<()
     writeln!(err, "tracing {what} {how}; {sockets} there; interrupt to end")
 }
 
+/// The signals that ask to end. From here on they no longer kill the program.
+fn signals(live: &Live) -> Vec<Signal> {
+    let _inside = live.enter();
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect()
+}
+
 /// Done at the first signal that asks to end, after `duration`, or when nobody reads any more.
-async fn stop(duration: Option<Duration>, is_read: &dyn Fn() -> bool) {
-    let mut signals = Vec::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        if let Ok(signal) = signal(kind) {
-            signals.push(signal);
-        }
-    }
+async fn stop(mut signals: Vec<Signal>, duration: Option<Duration>, is_read: &dyn Fn() -> bool) {
     let over = async {
         let end = duration.map(|duration| tokio::time::Instant::now() + duration);
         while is_read() {

@@ -1,7 +1,7 @@
 //! What this kernel and this privilege allow, asked by trying.
 
 use super::{Choice, Feature, Refusal, Refused, Tier, btf::Btf, format};
-use crate::source::stream::{Options, Stream, StreamError};
+use crate::source::stream::{Options, Queues, Stream, StreamError};
 use std::path::Path;
 
 /// One thing found out about the machine.
@@ -36,10 +36,9 @@ pub fn probe(options: &Options) -> Report {
         let cure = (mode == "confidentiality").then(|| "boot without lockdown=confidentiality".to_owned());
         findings.push(Finding { what: "lockdown", value: mode, cure });
     }
-    let options =
-        Options { queues: crate::source::stream::Queues::Coalesced, owners: true, ..options.clone() };
-    let mut features = match Stream::start(&options) {
-        Ok(stream) => stream.into_choices(),
+    let options = Options { owners: true, ..options.clone() };
+    let mut features = match try_all(&options) {
+        Ok(features) => features,
         Err(StreamError::NoTier { choices }) => choices,
         Err(error) => {
             findings.push(Finding { what: "tracing", value: error.to_string(), cure: error.cure() });
@@ -51,6 +50,22 @@ pub fn probe(options: &Options) -> Report {
     features.push(listing(options.tier));
     features.sort_by_key(|choice| Feature::ALL.iter().position(|&feature| feature == choice.feature));
     Report { kernel: release(), findings, features }
+}
+
+/// Tries with queue changes; a forced tier that has none is tried without, as a trace that does not ask for them would.
+fn try_all(options: &Options) -> Result<Vec<Choice>, StreamError> {
+    let with_queues = Options { queues: Queues::Coalesced, ..options.clone() };
+    match Stream::start(&with_queues) {
+        Err(StreamError::Forced { tier, feature: Feature::Queues, why }) => {
+            let without = Options { queues: Queues::Off, ..options.clone() };
+            let mut features = Stream::start(&without)?.into_choices();
+            if let Some(queues) = features.iter_mut().find(|choice| choice.feature == Feature::Queues) {
+                queues.refused.push(Refused { tier, why });
+            }
+            Ok(features)
+        }
+        other => other.map(Stream::into_choices),
+    }
 }
 
 /// The capabilities that tracing needs and this process has not.
