@@ -6,6 +6,8 @@
 
 #[path = "../xtask/src/linker.rs"]
 mod linker;
+#[path = "build/strip.rs"]
+mod strip;
 
 use std::env;
 use std::fs;
@@ -25,7 +27,8 @@ fn main() {
 }
 
 fn build() -> anyhow::Result<()> {
-    for path in ["build.rs", "../netstat-common", "../Cargo.toml", "../Cargo.lock", "../xtask/src/linker.rs"]
+    for path in
+        ["build.rs", "build", "../netstat-common", "../Cargo.toml", "../Cargo.lock", "../xtask/src/linker.rs"]
     {
         println!("cargo::rerun-if-changed={path}");
     }
@@ -71,6 +74,8 @@ fn build() -> anyhow::Result<()> {
 
     let object = PathBuf::from(env::var_os("OUT_DIR").context("OUT_DIR is not set")?).join("netstat-ebpf");
     let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
+    let bytes = strip::debug(&bytes).with_context(|| format!("cannot strip {}", object.display()))?;
+    fs::write(&object, &bytes).with_context(|| format!("cannot write {}", object.display()))?;
     println!("cargo::rustc-env=ENETSTAT_OBJECT_BUILD={}", &format!("{:016x}", fnv1a(&bytes))[..12]);
     Ok(())
 }

@@ -40,10 +40,9 @@ layout! {
     receive_bytes = "sock" / "sock_recv_length"."ret": 4;
     receive_flags = "sock" / "sock_recv_length"."flags": 4;
     accept_fd = "syscalls" / "sys_exit_accept"."ret": 8;
-    accept4_fd = "syscalls" / "sys_exit_accept4"."ret": 8;
 }
 
-const _: () = assert!(size_of::<Layout>() == 18 * 4);
+const _: () = assert!(size_of::<Layout>() == 17 * 4);
 
 // SAFETY: `Layout` is `repr(C)`, holds `u32` only, so it has no padding, and any bit pattern of it is valid.
 #[cfg(feature = "user")]

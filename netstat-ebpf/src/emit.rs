@@ -3,7 +3,26 @@
 use crate::maps::{EVENTS, LAST_WAKE, LOSSES, config};
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use core::mem::MaybeUninit;
+use netstat_common::event::{RawClose, RawFull, RawHead, RawProcess, RawQueue};
 use netstat_common::{Loss, judge};
+
+/// A record.
+///
+/// # Safety
+/// Its size and alignment are eight bytes or a multiple, and it may be all zero.
+pub unsafe trait Record: 'static {}
+
+// SAFETY: `netstat_common::event` asserts sizes and alignment; these hold integers and byte arrays only.
+unsafe impl Record for RawHead {}
+// SAFETY: as above.
+unsafe impl Record for RawFull {}
+// SAFETY: as above.
+unsafe impl Record for RawClose {}
+// SAFETY: as above.
+unsafe impl Record for RawQueue {}
+// SAFETY: as above.
+unsafe impl Record for RawProcess {}
 
 /// Nanoseconds of CLOCK_MONOTONIC.
 #[inline(always)]
@@ -15,13 +34,13 @@ pub fn now() -> u64 {
 /// Sends one record. `fill` gets the time and the zeroed record, which lies in the ring itself. Returns whether there
 /// was room; if not, the loss is counted.
 #[inline(always)]
-pub fn emit<T: Default + 'static>(fill: impl FnOnce(u64, &mut T)) -> bool {
+pub fn emit<T: Record>(fill: impl FnOnce(u64, &mut T)) -> bool {
     let now = now();
     let Some(mut entry) = EVENTS.reserve::<T>(0) else {
         lost(Loss::RingFull);
         return false;
     };
-    fill(now, entry.write(T::default()));
+    fill(now, zeroed(&mut entry));
     // A reader that was just woken drains until the ring is empty, so most records need not wake it. Two processors may
     // both decide to wake it: that is harmless.
     let wake = judge::must_wake(LAST_WAKE.load(), now, config!(wake_interval));
@@ -32,6 +51,19 @@ pub fn emit<T: Default + 'static>(fill: impl FnOnce(u64, &mut T)) -> bool {
         entry.submit(u64::from(BPF_RB_NO_WAKEUP));
     }
     true
+}
+
+/// Clears a record by words. What the compiler would make of a plain assignment is a call of `memset`, which goes byte by
+/// byte here.
+#[inline(always)]
+fn zeroed<T: Record>(entry: &mut MaybeUninit<T>) -> &mut T {
+    let words = entry.as_mut_ptr().cast::<u64>();
+    for index in 0..size_of::<T>() / size_of::<u64>() {
+        // SAFETY: the word lies within the entry, which is aligned to eight bytes. Volatile, so that it stays a store.
+        unsafe { words.add(index).write_volatile(0) };
+    }
+    // SAFETY: every byte was just cleared, and a `Record` may be all zero.
+    unsafe { entry.assume_init_mut() }
 }
 
 /// Counts one record that could not be sent.

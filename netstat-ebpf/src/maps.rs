@@ -7,7 +7,7 @@ use crate::word::Word;
 use aya_ebpf::Global;
 use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use netstat_common::{Config, Layout, Loss, Offsets};
 
 /// Records for user space. The loader chooses another size.
@@ -19,15 +19,20 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
 
-/// 1 while the program for transitions runs on this processor: see `hook::nested`.
+/// What the program for transitions does on this processor: see `hook::nested`.
 #[map]
 pub static RUNNING: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+
+/// The program for transitions, for its twin. The loader puts it in.
+#[map]
+pub static FIRST: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// 1 while every transition must carry the addresses. User space writes it at any time.
 #[map]
 pub static MODE: Array<u32> = Array::with_max_entries(1, 0);
 
-/// The life of a process that was told, by its tgid: start of the group leader and number of its execs.
+/// The life of a process that was told: start and number of execs, by its tgid, and by thread for those of its threads
+/// that met it.
 #[map]
 pub static ANNOUNCED: LruHashMap<u32, [u64; 2]> = LruHashMap::with_max_entries(8192, 0);
 

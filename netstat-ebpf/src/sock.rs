@@ -93,7 +93,9 @@ pub trait Sock: Copy {
 
     #[inline(always)]
     fn netns(self) -> u32 {
-        let net: Address = self.get(offset!(skc_net));
+        // By `tcp`, like every pointer: at one that is loaded through a pointer that it trusts, the verifier of 6.2 to 6.18
+        // goes through all names of the kernel's types, several times.
+        let net: Address = self.load(self.tcp(), offset!(skc_net));
         if net.is_null() { 0 } else { self.load(net, offset!(net_inum)) }
     }
 
@@ -152,7 +154,7 @@ pub trait Sock: Copy {
 
     #[inline(always)]
     fn cgroup(self) -> u64 {
-        let cgroup: Address = self.get(offset!(sk_cgroup));
+        let cgroup: Address = self.load(self.tcp(), offset!(sk_cgroup));
         if cgroup.is_null() {
             return 0;
         }
@@ -163,7 +165,8 @@ pub trait Sock: Copy {
     /// Fills in everything but `other`, which [`Sock::name`] returns.
     #[inline(always)]
     fn tuple(self, tuple: &mut RawTuple) {
-        tuple.netns = self.netns();
+        // Another one was not let through.
+        tuple.netns = if config!(netns) == 0 { self.netns() } else { config!(netns) };
         tuple.uid = if offset!(sk_uid) == ABSENT { u32::MAX } else { self.get(offset!(sk_uid)) };
         tuple.family = self.family();
         tuple.rport = self.rport();
@@ -225,6 +228,12 @@ impl Sock for Typed {
     #[inline(always)]
     fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
         typed(base, at)
+    }
+
+    /// [`Typed::new`] has seen to it.
+    #[inline(always)]
+    fn protocol(self) -> u16 {
+        IPPROTO_TCP
     }
 
     #[inline(always)]

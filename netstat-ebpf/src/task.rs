@@ -30,63 +30,71 @@ pub fn sign(head: &mut RawHead, actor: u32) {
 }
 
 /// Tells who the running process `tgid` is, unless that was done since it began or last executed a program.
+///
+/// What was done is looked up by thread first: that takes no pointer to the leader of its group.
 #[inline(always)]
 pub fn announce<S: Sock>(tgid: u32) {
+    let thread = bpf_get_current_pid_tgid() as u32;
     // A typed task came with 5.11, before the cookie helper (5.12).
-    if S::TYPED && has_cookie() {
+    let life = if S::TYPED && has_cookie() {
         // SAFETY: the helper takes no argument; only programs that `has_cookie` admits reach this call.
         let task: Address = unsafe { bpf_get_current_task_btf() }.cast_const().cast();
-        introduce(
-            tgid,
-            typed(task, offset!(task_group_leader)),
-            typed::<u64>,
-            typed::<Address>,
-            typed::<u32>,
-        );
+        [typed(task, offset!(task_start_boottime)), typed(task, offset!(task_self_exec_id))]
     } else {
-        // SAFETY: the helper takes no argument and all tracing programs have it.
-        let task = unsafe { bpf_get_current_task() } as Address;
-        let leader: Address = probed(task, offset!(task_group_leader)).unwrap_or(core::ptr::null());
-        introduce(
-            tgid,
-            leader,
-            |base, at| probed::<u64>(base, at).unwrap_or(0),
-            |base, at| probed::<Address>(base, at).unwrap_or(core::ptr::null()),
-            |base, at| probed::<u32>(base, at).unwrap_or(0),
-        );
+        life(current())
+    };
+    if !is_told(thread, &life) {
+        introduce(tgid, thread, life);
     }
 }
 
+/// The running task.
 #[inline(always)]
-fn introduce(
-    tgid: u32,
-    leader: Address,
-    long: impl Fn(Address, u32) -> u64,
-    pointer: impl Fn(Address, u32) -> Address,
-    int: impl Fn(Address, u32) -> u32,
-) {
+fn current() -> Address {
+    // SAFETY: the helper takes no argument and all tracing programs have it.
+    unsafe { bpf_get_current_task() as Address }
+}
+
+/// Start and number of execs; all threads of a process have executed the same.
+#[inline(always)]
+fn life(task: Address) -> [u64; 2] {
+    let word = |at| probed(task, at).unwrap_or_default();
+    [word(offset!(task_start_boottime)), word(offset!(task_self_exec_id))]
+}
+
+#[inline(always)]
+fn is_told(thread: u32, life: &[u64; 2]) -> bool {
+    // SAFETY: two words in the map's own memory; a torn read at worst tells the process once more.
+    unsafe { ANNOUNCED.get(thread) == Some(life) }
+}
+
+#[inline(always)]
+fn introduce(tgid: u32, thread: u32, own: [u64; 2]) {
+    let leader: Address = probed(current(), offset!(task_group_leader)).unwrap_or(core::ptr::null());
     if leader.is_null() {
         return;
     }
-    let life = [long(leader, offset!(task_start_boottime)), long(leader, offset!(task_self_exec_id))];
-    // SAFETY: two words in the map's own memory; a torn read at worst tells the process once more.
-    if unsafe { ANNOUNCED.get(tgid) } == Some(&life) {
-        return;
-    }
-    let sent = emit(|now, record: &mut RawProcess| {
-        record.head.time = now;
-        record.head.kind = Kind::Process as u8;
-        record.head.sock = life[0];
-        record.head.tgid = tgid;
-        record.comm = probed(leader, offset!(task_comm)).unwrap_or_default();
-        record.uid = bpf_get_current_uid_gid() as u32;
-        let parent = pointer(leader, offset!(task_real_parent));
-        if !parent.is_null() {
-            record.parent = int(parent, offset!(task_tgid));
+    let process = if thread == tgid { own } else { life(leader) };
+    if thread == tgid || !is_told(tgid, &process) {
+        let sent = emit(|now, record: &mut RawProcess| {
+            record.head.time = now;
+            record.head.kind = Kind::Process as u8;
+            record.head.sock = process[0];
+            record.head.tgid = tgid;
+            record.comm = probed(leader, offset!(task_comm)).unwrap_or_default();
+            record.uid = bpf_get_current_uid_gid() as u32;
+            let parent: Address = probed(leader, offset!(task_real_parent)).unwrap_or(core::ptr::null());
+            if !parent.is_null() {
+                record.parent = probed(parent, offset!(task_tgid)).unwrap_or_default();
+            }
+        });
+        if !sent {
+            return;
         }
-    });
-    if sent {
         // When the map refuses, the process is told again with the next record: more, but not wrong.
-        let _ = ANNOUNCED.insert(tgid, life, 0);
+        let _ = ANNOUNCED.insert(tgid, process, 0);
+    }
+    if thread != tgid {
+        let _ = ANNOUNCED.insert(thread, own, 0);
     }
 }

@@ -132,18 +132,11 @@ fn moved(sk: Address, direction: Direction, bytes: i32) {
     queue::called(Probed(sk), direction, bytes);
 }
 
+/// For `accept4` too: the ends of all system calls are told in the same form (`syscall_exit_fields_array`,
+/// kernel/trace/trace_syscalls.c, 6.12).
 #[tracepoint(category = "syscalls", name = "sys_exit_accept")]
 pub fn accept_tracepoint(ctx: TracePointContext) -> u32 {
     match field(&ctx, layout!(accept_fd)) {
-        Some(fd) => owner::accepted_fd(&ctx, fd),
-        None => lost(Loss::NoArgument),
-    }
-    0
-}
-
-#[tracepoint(category = "syscalls", name = "sys_exit_accept4")]
-pub fn accept4_tracepoint(ctx: TracePointContext) -> u32 {
-    match field(&ctx, layout!(accept4_fd)) {
         Some(fd) => owner::accepted_fd(&ctx, fd),
         None => lost(Loss::NoArgument),
     }

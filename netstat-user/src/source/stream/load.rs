@@ -3,10 +3,11 @@
 //! A hook is judged by trying it. Some settings of the kernel half depend on which hooks are taken (whether sockets have
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
-use super::object::{At, OBJECT, check_abi, hooks};
+use super::object::{At, Hook, OBJECT, check_abi, hooks};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format};
+use aya::maps::ProgramArray;
 use aya::programs::{BtfTracePoint, FExit, KProbe, Program, RawTracePoint, TracePoint};
 use aya::{Ebpf, EbpfLoader};
 use netstat_common::config::{MAX_PORTS, QueueStore};
@@ -318,13 +319,13 @@ impl<'a> Assembly<'a> {
                 (Program::FExit(program), At::Fexit(function)) => program.load(function, btf?),
                 (Program::RawTracePoint(program), At::Raw(_)) => program.load(),
                 (Program::KProbe(program), At::Probe(_)) => program.load(),
-                (Program::KProbe(_), At::Also(_)) => Ok(()),
+                (Program::KProbe(_), At::Also(_)) | (Program::TracePoint(_), At::AlsoClassic(..)) => Ok(()),
                 (Program::TracePoint(program), At::Classic(..)) => program.load(),
                 _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
             };
             loaded.map_err(|error| Refusal::from_program(name, &at.to_string(), error))?;
         }
-        Ok(())
+        if feature == Feature::States { self::pair(ebpf, hooks(feature, tier)) } else { Ok(()) }
     }
 
     /// Attaches the loaded programs of a tier.
@@ -345,7 +346,7 @@ impl<'a> Assembly<'a> {
                     let _ = KProbe::attach(program, function, 0);
                     Ok(())
                 }
-                (Program::TracePoint(program), At::Classic(system, event)) => {
+                (Program::TracePoint(program), At::Classic(system, event) | At::AlsoClassic(system, event)) => {
                     TracePoint::attach(program, system, event).map(drop)
                 }
                 _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
@@ -354,6 +355,16 @@ impl<'a> Assembly<'a> {
         }
         Ok(())
     }
+}
+
+/// Gives the program for transitions to its twin, which becomes it where the kernel leaves it out.
+fn pair(ebpf: &mut Ebpf, hooks: &[Hook]) -> Result<(), Refusal> {
+    let &[(first, _), _] = hooks else { return Ok(()) };
+    let fd = program(ebpf, first)?.fd().and_then(|fd| Ok(fd.try_clone()?));
+    let fd = fd.map_err(|error| failed("pairing the programs for transitions", error))?;
+    let map = ebpf.map_mut("FIRST").ok_or_else(|| Refusal::Object("it has no map FIRST".to_owned()))?;
+    let paired = ProgramArray::try_from(map).and_then(|mut map| map.set(0, &fd, 0));
+    paired.map_err(|error| failed("pairing the programs for transitions", error))
 }
 
 fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Refusal> {

@@ -18,6 +18,8 @@ pub enum At {
     /// The same program once more, where the kernel has that function.
     Also(&'static str),
     Classic(&'static str, &'static str),
+    /// The same program once more.
+    AlsoClassic(&'static str, &'static str),
 }
 
 /// A program of the object and its place.
@@ -58,7 +60,7 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [Hook] {
         (Feature::Accept, Tier::Kprobe) => &[("accept_kretprobe", Probe("inet_csk_accept"))],
         (Feature::Accept, Tier::Tracepoint) => &[
             ("accept_tracepoint", Classic("syscalls", "sys_exit_accept")),
-            ("accept4_tracepoint", Classic("syscalls", "sys_exit_accept4")),
+            ("accept_tracepoint", AlsoClassic("syscalls", "sys_exit_accept4")),
         ],
         _ => &[],
     }
@@ -71,7 +73,7 @@ impl std::fmt::Display for At {
             At::Fexit(function) | At::Probe(function) | At::Also(function) => {
                 write!(f, "function {function}")
             }
-            At::Classic(system, event) => write!(f, "tracepoint {system}:{event}"),
+            At::Classic(system, event) | At::AlsoClassic(system, event) => write!(f, "tracepoint {system}:{event}"),
         }
     }
 }
