@@ -4,6 +4,10 @@
 //! strings. A kernel has some 150,000 types; only those asked for by name are remembered.
 
 use rustc_hash::FxHashMap;
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 /// Bytes of `struct btf_type` and of a member, parameter or variable that follows it.
@@ -14,9 +18,9 @@ const MEMBER: usize = 12;
 const HEADER: usize = 24;
 
 /// Kinds that are looked at (`BTF_KIND_*`).
+const UNKNOWN: u32 = 0;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
-const FWD: u32 = 7;
 const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
@@ -42,9 +46,55 @@ pub enum BtfError {
     Kind { id: usize, kind: u32 },
 }
 
+/// The bytes of a kernel's types.
+enum Data {
+    /// Shared with the kernel, which allows that since 6.16. No process pays for this memory.
+    Mapped(&'static [u8]),
+    Read(Vec<u8>),
+}
+
+impl Data {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        if len > 0 {
+            let (null, fd) = (std::ptr::null_mut(), file.as_raw_fd());
+            // SAFETY: a new mapping at a place of the kernel's choice touches no memory that is in use.
+            let start = unsafe { libc::mmap(null, len, libc::PROT_READ, libc::MAP_PRIVATE, fd, 0) };
+            if start != libc::MAP_FAILED {
+                // SAFETY: `len` bytes are mapped there until `drop`, and the kernel never changes its types. The lifetime
+                // does not leave this type.
+                return Ok(Self::Mapped(unsafe { std::slice::from_raw_parts(start.cast(), len) }));
+            }
+        }
+        std::fs::read(path).map(Self::Read)
+    }
+}
+
+impl Deref for Data {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(bytes) => bytes,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        if let Self::Mapped(bytes) = self {
+            // SAFETY: the range is the one that was mapped, and nothing borrowed from it outlives `self`. Failure would
+            // mean that it was not; there is nothing to do about it.
+            let _ = unsafe { libc::munmap(bytes.as_ptr().cast_mut().cast(), bytes.len()) };
+        }
+    }
+}
+
 /// The types of a kernel.
 pub struct Btf {
-    data: Vec<u8>,
+    data: Data,
     /// Offset in `data` of each type; number 0 is void.
     types: Vec<u32>,
     /// Offset in `data` of the strings.
@@ -62,14 +112,18 @@ impl Btf {
     /// Reads the running kernel's types and remembers the structures, functions and type names in `wanted`.
     pub fn read(root: &Path, wanted: &[&str]) -> Result<Self, BtfError> {
         let path = Self::path(root);
-        match std::fs::read(&path) {
-            Ok(data) => Self::parse(data, wanted),
+        match Data::open(&path) {
+            Ok(data) => Self::index(data, wanted),
             Err(cause) => Err(BtfError::Read { path, cause }),
         }
     }
 
     /// Indexes `data` in one pass.
     pub fn parse(data: Vec<u8>, wanted: &[&str]) -> Result<Self, BtfError> {
+        Self::index(Data::Read(data), wanted)
+    }
+
+    fn index(data: Data, wanted: &[&str]) -> Result<Self, BtfError> {
         let header = BtfError::Truncated("its header");
         let Some((magic, sizes)) = prefix(&data) else { return Err(header) };
         if magic != 0xeb9f {
@@ -85,7 +139,7 @@ impl Btf {
             return Err(BtfError::Truncated("its strings"));
         }
 
-        let wanted: FxHashMap<&[u8], ()> = wanted.iter().map(|name| (name.as_bytes(), ())).collect();
+        let beginnings = Beginnings::of(wanted);
         // A type takes 12 to some hundred bytes; 24 is about the mean.
         let mut all =
             Self { types: Vec::with_capacity(type_len / 24), data, strings, found: FxHashMap::default() };
@@ -100,10 +154,14 @@ impl Btf {
                 return Err(BtfError::Truncated("a type"));
             }
             if matches!(kind, STRUCT | FUNC | TYPEDEF) {
-                let name = all.string(all.word(at).unwrap_or_default());
-                if wanted.contains_key(name) {
-                    let key = (kind, name.to_vec());
-                    all.found.entry(key).or_insert(id as u32);
+                let name = all.word(at).unwrap_or_default();
+                let start = strings.checked_add(name as usize).and_then(|at| all.word(at));
+                if start.is_none_or(|start| beginnings.may_be(start)) {
+                    let name = all.string(name);
+                    if wanted.iter().any(|wanted| wanted.as_bytes() == name) {
+                        let key = (kind, name.to_vec());
+                        all.found.entry(key).or_insert(id as u32);
+                    }
                 }
             }
             all.types.push(at as u32);
@@ -136,34 +194,26 @@ impl Btf {
         (self.kind(prototype)? == FUNC_PROTO).then_some(self.len(prototype)? as u32)
     }
 
-    /// BTF in which the functions and type names that were asked for have the numbers that they have in the kernel, and
-    /// everything else is left out: attaching needs no more than the number, and the library that does it keeps every
-    /// type of what it is given.
-    pub fn skeleton(&self) -> Vec<u8> {
-        let mut named: Vec<(u32, u32, &[u8])> = self
-            .found
-            .iter()
-            .filter(|((kind, _), _)| *kind != STRUCT)
-            .map(|((kind, name), &id)| (id, *kind, name.as_slice()))
-            .collect();
-        named.sort_unstable();
-        let (mut types, mut strings) = (Vec::new(), vec![0u8]);
-        for (id, kind, name) in named {
-            // Type 1 is the first.
-            while types.len() / TYPE + 1 < id as usize {
-                types.extend(type_bytes(0, FWD));
-            }
-            types.extend(type_bytes(strings.len() as u32, kind));
-            strings.extend(name);
-            strings.push(0);
+    /// BTF in which the function or type name that was asked for has the number that it has in the kernel, and everything
+    /// else is void: attaching needs no more than the number, and the library that does it keeps every type of what it is
+    /// given. `None` when there is no such name.
+    pub fn skeleton(&self, name: &str) -> Option<Vec<u8>> {
+        let found = [FUNC, TYPEDEF].into_iter().find_map(|kind| {
+            let id = self.found.get(&(kind, name.as_bytes().to_vec()))?;
+            Some((kind, *id as usize))
+        });
+        let (kind, id) = found?;
+        let (types, strings) = (TYPE * id, name.len() + 2);
+        // Zeros from the allocator take no memory as long as they are only read.
+        let mut data = vec![0; HEADER + types + strings];
+        data[..4].copy_from_slice(&[0x9f, 0xeb, 1, 0]);
+        for (index, word) in [HEADER, 0, types, types, strings].into_iter().enumerate() {
+            data[4 + 4 * index..][..4].copy_from_slice(&(word as u32).to_ne_bytes());
         }
-        let mut data = vec![0x9f, 0xeb, 1, 0];
-        for word in [HEADER, 0, types.len(), types.len(), strings.len()] {
-            data.extend((word as u32).to_ne_bytes());
-        }
-        data.append(&mut types);
-        data.append(&mut strings);
-        data
+        // Type 1 is the first; the string at 0 is empty.
+        data[HEADER + types - TYPE..][..TYPE].copy_from_slice(&type_bytes(1, kind));
+        data[HEADER + types + 1..][..name.len()].copy_from_slice(name.as_bytes());
+        Some(data)
     }
 
     fn word(&self, at: usize) -> Option<u32> {
@@ -231,6 +281,34 @@ impl Btf {
     }
 }
 
+/// How names begin: tells almost all names that are not wanted without comparing them.
+struct Beginnings([bool; 256]);
+
+impl Beginnings {
+    fn of(names: &[&str]) -> Self {
+        let mut all = Self([false; 256]);
+        for name in names {
+            // With the NUL behind it.
+            match name.as_bytes() {
+                &[a, b, c, d, ..] => all.0[Self::place(u32::from_ne_bytes([a, b, c, d]))] = true,
+                &[a, b, c] => all.0[Self::place(u32::from_ne_bytes([a, b, c, 0]))] = true,
+                // Shorter than what is looked at.
+                _ => return Self([true; 256]),
+            }
+        }
+        all
+    }
+
+    fn place(start: u32) -> usize {
+        (start.wrapping_mul(0x9e37_79b1) >> 24) as usize
+    }
+
+    /// Whether a wanted name may begin with these four bytes.
+    fn may_be(&self, start: u32) -> bool {
+        self.0[Self::place(start)]
+    }
+}
+
 /// A `struct btf_type` that refers to nothing.
 fn type_bytes(name: u32, kind: u32) -> [u8; TYPE] {
     let mut bytes = [0; TYPE];
@@ -255,8 +333,8 @@ fn tail(kind: u32, len: usize) -> Option<usize> {
     Some(match kind {
         // INT, VAR, DECL_TAG
         1 | 14 | 17 => 4,
-        // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG
-        2 | 7..=12 | 16 | 18 => 0,
+        // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG; UNKN only in a skeleton
+        UNKNOWN | 2 | 7..=12 | 16 | 18 => 0,
         // ARRAY
         3 => 12,
         // STRUCT, UNION, DATASEC, ENUM64
@@ -315,11 +393,13 @@ mod tests {
     #[test]
     fn a_skeleton_keeps_numbers() {
         let btf = Btf::parse(sample(), &["outer", "call"]).unwrap();
-        let skeleton = Btf::parse(btf.skeleton(), &["outer", "call"]).unwrap();
+        let skeleton = btf.skeleton("call").unwrap();
+        aya::Btf::parse(&skeleton, aya::Endianness::default()).unwrap();
+        let skeleton = Btf::parse(skeleton, &["outer", "call"]).unwrap();
         assert_eq!(skeleton.found.get(&(FUNC, b"call".to_vec())), btf.found.get(&(FUNC, b"call".to_vec())));
         assert_eq!(skeleton.types.len(), 7);
         assert_eq!(skeleton.offset("outer", "head"), None);
-        aya::Btf::parse(&btf.skeleton(), aya::Endianness::default()).unwrap();
+        assert_eq!(btf.skeleton("outer"), None);
     }
 
     #[test]

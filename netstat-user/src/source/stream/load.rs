@@ -79,28 +79,11 @@ fn failed(operation: &'static str, cause: impl std::fmt::Display) -> Refusal {
     Refusal::Failed { operation, cause: cause.to_string() }
 }
 
-/// What is kept of the kernel's types.
-struct Types {
-    /// The numbers of the hooks.
-    numbers: aya::Btf,
-    /// Numbers of arguments.
-    recvmsg_args: Option<u32>,
-    accept_args: Option<u32>,
-}
-
-/// Why the kernel's types cannot be used.
-enum NoTypes {
-    /// By our own reader.
-    Ours(BtfError),
-    /// By the library that loads programs.
-    Theirs(aya::BtfError),
-}
-
 /// What is known about the kernel while the hooks are tried.
 struct Assembly<'a> {
     options: &'a Options,
-    /// Numbers of the kernel's types, or why there are none.
-    types: Result<Types, NoTypes>,
+    /// The kernel's types, or why there are none.
+    types: Result<Btf, BtfError>,
     offsets: Offsets,
     /// Why there are no layouts, if so.
     tracefs: Option<Option<std::io::Error>>,
@@ -111,15 +94,10 @@ impl<'a> Assembly<'a> {
     fn new(options: &'a Options) -> Self {
         let root = Path::new("/");
         let mut offsets = Offsets::NONE;
-        let types = Btf::read(root, &TYPES).map_err(NoTypes::Ours).and_then(|btf| {
-            offsets = Offsets::resolve(|structure, path| btf.offset(structure, path));
-            let numbers = aya::Btf::parse(&btf.skeleton(), aya::Endianness::default());
-            Ok(Types {
-                numbers: numbers.map_err(NoTypes::Theirs)?,
-                recvmsg_args: btf.arguments("tcp_recvmsg"),
-                accept_args: btf.arguments("inet_csk_accept"),
-            })
-        });
+        let types = Btf::read(root, &TYPES);
+        if let Ok(types) = &types {
+            offsets = Offsets::resolve(|structure, path| types.offset(structure, path));
+        }
         let mut tracefs = None;
         let layout = match format::tracefs(root).map(Ok).unwrap_or_else(private_tracefs) {
             Ok(path) => format::layout(&path),
@@ -254,20 +232,21 @@ impl<'a> Assembly<'a> {
             netns: options.netns.unwrap_or(0),
             port_count: options.ports.len() as u32,
             has_cookie: u32::from(cookies),
-            recvmsg_args: self.arguments(|types| types.recvmsg_args),
-            accept_args: self.arguments(|types| types.accept_args),
+            recvmsg_args: self.arguments("tcp_recvmsg"),
+            accept_args: self.arguments("inet_csk_accept"),
             queue_store: store as u32,
             ..Config::INITIAL
         };
         for (slot, &port) in config.ports.iter_mut().zip(&options.ports) {
             *slot = port;
         }
-        let mut loader = EbpfLoader::new();
+        let mut loader = loader();
         loader
             .override_global("CONFIG", &config, true)
             .override_global("OFFSETS", &self.offsets, true)
             .override_global("LAYOUT", &self.layout, true)
             .map_max_entries("EVENTS", options.ring_bytes)
+            // No field of the kernel is left to be found in the object: `OFFSETS` has them.
             .btf(None);
         if store != QueueStore::Hash {
             loader.map_max_entries("HASH_QUEUES", 1).map_max_entries("CALLS", 1);
@@ -276,8 +255,18 @@ impl<'a> Assembly<'a> {
     }
 
     /// 0: no such function.
-    fn arguments(&self, of: impl Fn(&Types) -> Option<u32>) -> u32 {
-        self.types.as_ref().ok().and_then(of).unwrap_or(0)
+    fn arguments(&self, function: &str) -> u32 {
+        self.types.as_ref().ok().and_then(|types| types.arguments(function)).unwrap_or(0)
+    }
+
+    /// The number of a function or type name, in the form that the library takes.
+    fn number(&self, name: &str) -> Result<aya::Btf, Refusal> {
+        let skeleton = self.types.as_ref().map_err(no_types)?.skeleton(name).unwrap_or_default();
+        if skeleton.is_empty() {
+            return Err(Refusal::NoHook(name.to_owned()));
+        }
+        aya::Btf::parse(&skeleton, aya::Endianness::default())
+            .map_err(|cause| failed("reading the kernel's types", cause))
     }
 
     /// What a tier needs to know beforehand.
@@ -294,10 +283,10 @@ impl<'a> Assembly<'a> {
         }
         let (function, found, known): (_, _, &[u32]) = match (feature, tier) {
             (Feature::Queues, Tier::Fentry) => {
-                ("tcp_recvmsg", self.arguments(|types| types.recvmsg_args), &[4, 5, 6])
+                ("tcp_recvmsg", self.arguments("tcp_recvmsg"), &[4, 5, 6])
             }
             (Feature::Accept, Tier::Fentry) => {
-                ("inet_csk_accept", self.arguments(|types| types.accept_args), &[2, 4])
+                ("inet_csk_accept", self.arguments("inet_csk_accept"), &[2, 4])
             }
             _ => return Ok(()),
         };
@@ -313,10 +302,13 @@ impl<'a> Assembly<'a> {
         self.admits(feature, tier)?;
         for &(name, at) in hooks(feature, tier) {
             let program = program(ebpf, name)?;
-            let btf = self.types.as_ref().map(|types| &types.numbers).map_err(no_types);
             let loaded = match (program, at) {
-                (Program::BtfTracePoint(program), At::Btf(tracepoint)) => program.load(tracepoint, btf?),
-                (Program::FExit(program), At::Fexit(function)) => program.load(function, btf?),
+                (Program::BtfTracePoint(program), At::Btf(tracepoint)) => {
+                    program.load(tracepoint, &self.number(&format!("btf_trace_{tracepoint}"))?)
+                }
+                (Program::FExit(program), At::Fexit(function)) => {
+                    program.load(function, &self.number(function)?)
+                }
                 (Program::RawTracePoint(program), At::Raw(_)) => program.load(),
                 (Program::KProbe(program), At::Probe(_)) => program.load(),
                 (Program::KProbe(_), At::Also(_)) | (Program::TracePoint(_), At::AlsoClassic(..)) => Ok(()),
@@ -372,13 +364,12 @@ fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Refusa
 }
 
 /// The refusal for a kernel without types, anew for each tier that needs them.
-fn no_types(cause: &NoTypes) -> Refusal {
+fn no_types(cause: &BtfError) -> Refusal {
     match cause {
-        NoTypes::Ours(BtfError::Read { path, cause }) => {
+        BtfError::Read { path, cause } => {
             Refusal::NoBtf(BtfError::Read { path: path.clone(), cause: copy(cause) })
         }
-        NoTypes::Ours(other) => failed("reading the kernel's types", other),
-        NoTypes::Theirs(other) => failed("reading the kernel's types", other),
+        other => failed("reading the kernel's types", other),
     }
 }
 
@@ -389,6 +380,23 @@ fn copy(error: &std::io::Error) -> std::io::Error {
 /// The soft limit of locked memory, if there is one.
 fn memlock() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Memlock).current
+}
+
+/// A loader that does not have the kernel's types: a new one reads them all, which takes longer than everything else in
+/// user space. So it is made by a thread for which the machine ends at the directory that they lie in.
+fn loader<'a>() -> EbpfLoader<'a> {
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    let make = || {
+        // SAFETY: a directory tree of this thread's own, which ends with `make`.
+        let own = unsafe { unshare_unsafe(UnshareFlags::FS) };
+        // Where it is refused, the types are read, and not used.
+        let _ = own.and_then(|()| rustix::process::chroot("/sys/kernel/btf"));
+        EbpfLoader::new()
+    };
+    std::thread::scope(|scope| {
+        let making = std::thread::Builder::new().name("enetstat-loader".to_owned()).spawn_scoped(scope, make);
+        making.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    })
 }
 
 /// Mounts tracefs in a mount namespace of this thread's own: nobody else sees it, and it is gone when the thread and
