@@ -72,6 +72,9 @@ pub static CALLS: HashMap<u64, u64> = HashMap::with_max_entries(16384, 0);
 /// When the reader was last woken.
 pub static LAST_WAKE: Word = Word::new(0);
 
+/// Address of the only network namespace to report, once it was seen.
+pub static HERE: Word = Word::new(0);
+
 #[unsafe(no_mangle)]
 static CONFIG: Global<Config> = Global::new(Config::INITIAL);
 

@@ -91,11 +91,16 @@ pub trait Sock: Copy {
         self.get(offset!(skc_state))
     }
 
+    /// The network namespace's `struct net`.
     #[inline(always)]
-    fn netns(self) -> u32 {
+    fn net(self) -> Address {
         // By `tcp`, like every pointer: at one that is loaded through a pointer that it trusts, the verifier of 6.2 to 6.18
         // goes through all names of the kernel's types, several times.
-        let net: Address = self.load(self.tcp(), offset!(skc_net));
+        self.load(self.tcp(), offset!(skc_net))
+    }
+
+    #[inline(always)]
+    fn inum(self, net: Address) -> u32 {
         if net.is_null() { 0 } else { self.load(net, offset!(net_inum)) }
     }
 
@@ -166,7 +171,7 @@ pub trait Sock: Copy {
     #[inline(always)]
     fn tuple(self, tuple: &mut RawTuple) {
         // Another one was not let through.
-        tuple.netns = if config!(netns) == 0 { self.netns() } else { config!(netns) };
+        tuple.netns = if config!(netns) == 0 { self.inum(self.net()) } else { config!(netns) };
         tuple.uid = if offset!(sk_uid) == ABSENT { u32::MAX } else { self.get(offset!(sk_uid)) };
         tuple.family = self.family();
         tuple.rport = self.rport();

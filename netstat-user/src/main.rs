@@ -10,7 +10,17 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
+/// Bytes from which on memory is taken from the system piece by piece.
+#[cfg(target_env = "gnu")]
+const LARGE: i32 = 1 << 20;
+
 fn main() -> ExitCode {
+    // Otherwise the allocator keeps for good what loading needs for a moment, which is more than running needs.
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no other thread is there yet, and any value is allowed.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
     let (code, error) = exit::judge(run());
     if let Some(error) = error {
         complain(&format!("enetstat: {error:#}\n"));

@@ -259,11 +259,11 @@ impl<'a> Assembly<'a> {
         self.types.as_ref().ok().and_then(|types| types.arguments(function)).unwrap_or(0)
     }
 
-    /// The number of a function or type name, in the form that the library takes.
-    fn number(&self, name: &str) -> Result<aya::Btf, Refusal> {
+    /// The number of a hook's function or type name, in the form that the library takes.
+    fn number(&self, hook: At, name: &str) -> Result<aya::Btf, Refusal> {
         let skeleton = self.types.as_ref().map_err(no_types)?.skeleton(name).unwrap_or_default();
         if skeleton.is_empty() {
-            return Err(Refusal::NoHook(name.to_owned()));
+            return Err(Refusal::NoHook(hook.to_string()));
         }
         aya::Btf::parse(&skeleton, aya::Endianness::default())
             .map_err(|cause| failed("reading the kernel's types", cause))
@@ -304,10 +304,10 @@ impl<'a> Assembly<'a> {
             let program = program(ebpf, name)?;
             let loaded = match (program, at) {
                 (Program::BtfTracePoint(program), At::Btf(tracepoint)) => {
-                    program.load(tracepoint, &self.number(&format!("btf_trace_{tracepoint}"))?)
+                    program.load(tracepoint, &self.number(at, &format!("btf_trace_{tracepoint}"))?)
                 }
                 (Program::FExit(program), At::Fexit(function)) => {
-                    program.load(function, &self.number(function)?)
+                    program.load(function, &self.number(at, function)?)
                 }
                 (Program::RawTracePoint(program), At::Raw(_)) => program.load(),
                 (Program::KProbe(program), At::Probe(_)) => program.load(),

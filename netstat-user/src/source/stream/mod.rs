@@ -50,7 +50,7 @@ pub struct Options {
     pub queues: Queues,
     /// Time between two coalesced queue records of one socket.
     pub queue_interval: Duration,
-    /// Inode of the only network namespace to report.
+    /// Inode of the only network namespace to report. Whoever asks must keep it alive while the stream is.
     pub netns: Option<u32>,
     /// Reports only sockets with one of these ports at either end; at most
     /// [`MAX_PORTS`](netstat_common::config::MAX_PORTS). Empty: all.

@@ -1,8 +1,8 @@
 //! The reading end of the ring buffer.
 //!
 //! The kernel maps a page with the consumer's position, which we write, and after it a page with the producer's
-//! position and the data, twice in a row, so that a record that wraps around lies in one piece (kernel/bpf/ringbuf.c,
-//! 6.12). A record is a header of eight bytes, of which the first four are its length and two flags, and the data,
+//! position and the data, twice in a row (kernel/bpf/ringbuf.c, 6.12). We map the data once, since every mapped page counts
+//! as the process's memory, and copy a record that wraps around in two pieces. A record is a header of eight bytes, of which the first four are its length and two flags, and the data,
 //! padded to eight bytes.
 //!
 //! The position is published once a batch, not once a record: the producers read it whenever they reserve.
@@ -65,7 +65,7 @@ fn page_size() -> usize {
 pub struct Ring {
     map: MapData,
     consumer: Mapping,
-    /// The producer's page, then the data twice.
+    /// The producer's page, then the data.
     producer: Mapping,
     page: usize,
     /// Bytes of data, a power of two.
@@ -86,7 +86,7 @@ impl Ring {
         let io = |cause| bad(MapError::IoError(cause));
         let consumer =
             Mapping::new(map.fd().as_fd(), 0, page, libc::PROT_READ | libc::PROT_WRITE).map_err(io)?;
-        let producer = Mapping::new(map.fd().as_fd(), page, page + 2 * size, libc::PROT_READ).map_err(io)?;
+        let producer = Mapping::new(map.fd().as_fd(), page, page + size, libc::PROT_READ).map_err(io)?;
         let at = consumer.position().load(Ordering::Acquire);
         Ok(Self { map, consumer, producer, page, size, at })
     }
@@ -126,9 +126,12 @@ impl Ring {
                 break;
             }
             if header & DISCARD == 0 {
-                let data = self.data(len);
                 into.put_u32_le(len as u32);
-                into.put_slice(data);
+                // Behind the header, which never lies astride.
+                let start = (self.at as usize + HEADER) & (self.size - 1);
+                let first = len.min(self.size - start);
+                into.put_slice(self.data(start, first));
+                into.put_slice(self.data(0, len - first));
                 records += 1;
             }
             self.at += room as u64;
@@ -148,11 +151,10 @@ impl Ring {
         unsafe { AtomicU32::from_ptr(header) }.load(Ordering::Acquire)
     }
 
-    /// The data behind the header at our position; `len` is at most the size of the ring less a header.
-    fn data(&self, len: usize) -> &[u8] {
-        let offset = self.page + (self.at as usize & (self.size - 1)) + HEADER;
-        // SAFETY: `offset + len` is below page + 2 * size, the length of the mapping.
-        let start = unsafe { self.producer.start.byte_add(offset) }.cast::<u8>();
+    /// `len` bytes of the data, of the record at our position; `start + len` is at most the size of the ring.
+    fn data(&self, start: usize, len: usize) -> &[u8] {
+        // SAFETY: page + `start` + `len` is at most page + size, the length of the mapping.
+        let start = unsafe { self.producer.start.byte_add(self.page + start) }.cast::<u8>();
         // SAFETY: `len` bytes from `start` are mapped (above) and initialised, and a record that is not busy is not
         // written to until the position is published behind it, which needs `&mut self`.
         unsafe { std::slice::from_raw_parts(start, len) }
