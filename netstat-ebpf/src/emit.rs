@@ -60,7 +60,7 @@ fn zeroed<T: Record>(entry: &mut MaybeUninit<T>) -> &mut T {
     let words = entry.as_mut_ptr().cast::<u64>();
     for index in 0..size_of::<T>() / size_of::<u64>() {
         // SAFETY: the word lies within the entry, which is aligned to eight bytes. Volatile, so that it stays a store.
-        unsafe { words.add(index).write_volatile(0) };
+        unsafe { words.wrapping_add(index).write_volatile(0) };
     }
     // SAFETY: every byte was just cleared, and a `Record` may be all zero.
     unsafe { entry.assume_init_mut() }

@@ -289,9 +289,9 @@ impl Beginnings {
         let mut all = Self([false; 256]);
         for name in names {
             // With the NUL behind it.
-            match name.as_bytes() {
-                &[a, b, c, d, ..] => all.0[Self::place(u32::from_ne_bytes([a, b, c, d]))] = true,
-                &[a, b, c] => all.0[Self::place(u32::from_ne_bytes([a, b, c, 0]))] = true,
+            match *name.as_bytes() {
+                [a, b, c, d, ..] => all.0[Self::place(u32::from_ne_bytes([a, b, c, d]))] = true,
+                [a, b, c] => all.0[Self::place(u32::from_ne_bytes([a, b, c, 0]))] = true,
                 // Shorter than what is looked at.
                 _ => return Self([true; 256]),
             }

@@ -282,9 +282,7 @@ impl<'a> Assembly<'a> {
             return Err(Refusal::NoTracefs { cause: cause.as_ref().map(copy) });
         }
         let (function, found, known): (_, _, &[u32]) = match (feature, tier) {
-            (Feature::Queues, Tier::Fentry) => {
-                ("tcp_recvmsg", self.arguments("tcp_recvmsg"), &[4, 5, 6])
-            }
+            (Feature::Queues, Tier::Fentry) => ("tcp_recvmsg", self.arguments("tcp_recvmsg"), &[4, 5, 6]),
             (Feature::Accept, Tier::Fentry) => {
                 ("inet_csk_accept", self.arguments("inet_csk_accept"), &[2, 4])
             }
@@ -338,9 +336,10 @@ impl<'a> Assembly<'a> {
                     let _ = KProbe::attach(program, function, 0);
                     Ok(())
                 }
-                (Program::TracePoint(program), At::Classic(system, event) | At::AlsoClassic(system, event)) => {
-                    TracePoint::attach(program, system, event).map(drop)
-                }
+                (
+                    Program::TracePoint(program),
+                    At::Classic(system, event) | At::AlsoClassic(system, event),
+                ) => TracePoint::attach(program, system, event).map(drop),
                 _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
             };
             attached.map_err(|error| Refusal::from_program(name, &at.to_string(), error))?;

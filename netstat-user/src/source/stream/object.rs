@@ -73,7 +73,9 @@ impl std::fmt::Display for At {
             At::Fexit(function) | At::Probe(function) | At::Also(function) => {
                 write!(f, "function {function}")
             }
-            At::Classic(system, event) | At::AlsoClassic(system, event) => write!(f, "tracepoint {system}:{event}"),
+            At::Classic(system, event) | At::AlsoClassic(system, event) => {
+                write!(f, "tracepoint {system}:{event}")
+            }
         }
     }
 }

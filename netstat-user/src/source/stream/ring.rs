@@ -1,9 +1,9 @@
 //! The reading end of the ring buffer.
 //!
 //! The kernel maps a page with the consumer's position, which we write, and after it a page with the producer's
-//! position and the data, twice in a row (kernel/bpf/ringbuf.c, 6.12). We map the data once, since every mapped page counts
-//! as the process's memory, and copy a record that wraps around in two pieces. A record is a header of eight bytes, of which the first four are its length and two flags, and the data,
-//! padded to eight bytes.
+//! position and the data, twice in a row (kernel/bpf/ringbuf.c, 6.12). We map the data once, since every mapped page
+//! counts as the process's memory, and copy a record that wraps around in two pieces. A record is a header of eight
+//! bytes, of which the first four are its length and two flags, and the data, padded to eight bytes.
 //!
 //! The position is published once a batch, not once a record: the producers read it whenever they reserve.
 
