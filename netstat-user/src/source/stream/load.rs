@@ -3,13 +3,14 @@
 //! A hook is judged by trying it. Some settings of the kernel half depend on which hooks are taken (whether sockets have
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
+use super::around::{loader, memlock, private_tracefs, raise_memlock};
 use super::object::{At, Hook, OBJECT, check_abi, hooks};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format};
+use aya::Ebpf;
 use aya::maps::ProgramArray;
 use aya::programs::{BtfTracePoint, FExit, KProbe, Program, RawTracePoint, TracePoint};
-use aya::{Ebpf, EbpfLoader};
 use netstat_common::config::{MAX_PORTS, QueueStore};
 use netstat_common::{Config, Layout, Offsets};
 use std::path::Path;
@@ -63,16 +64,6 @@ pub fn assemble(options: &Options) -> Result<Assembled, StreamError> {
             Err(cause) => Err(failed("starting a thread", cause).into()),
         }
     })
-}
-
-/// Up to 5.10 maps count as locked memory. Later kernels do not look, and where it is refused the maps' own error tells.
-fn raise_memlock() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Memlock);
-    let hard = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None }).is_err() {
-        let _ = setrlimit(Resource::Memlock, hard);
-    }
 }
 
 fn failed(operation: &'static str, cause: impl std::fmt::Display) -> Refusal {
@@ -374,40 +365,4 @@ fn no_types(cause: &BtfError) -> Refusal {
 
 fn copy(error: &std::io::Error) -> std::io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error)
-}
-
-/// The soft limit of locked memory, if there is one.
-fn memlock() -> Option<u64> {
-    rustix::process::getrlimit(rustix::process::Resource::Memlock).current
-}
-
-/// A loader that does not have the kernel's types: a new one reads them all, which takes longer than everything else in
-/// user space. So it is made by a thread for which the machine ends at the directory that they lie in.
-fn loader<'a>() -> EbpfLoader<'a> {
-    use rustix::thread::{UnshareFlags, unshare_unsafe};
-    let make = || {
-        // SAFETY: a directory tree of this thread's own, which ends with `make`.
-        let own = unsafe { unshare_unsafe(UnshareFlags::FS) };
-        // Where it is refused, the types are read, and not used.
-        let _ = own.and_then(|()| rustix::process::chroot("/sys/kernel/btf"));
-        EbpfLoader::new()
-    };
-    std::thread::scope(|scope| {
-        let making = std::thread::Builder::new().name("enetstat-loader".to_owned()).spawn_scoped(scope, make);
-        making.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
-    })
-}
-
-/// Mounts tracefs in a mount namespace of this thread's own: nobody else sees it, and it is gone when the thread and
-/// what it opened are.
-fn private_tracefs() -> Result<std::path::PathBuf, std::io::Error> {
-    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-    use rustix::thread::{UnshareFlags, unshare_unsafe};
-    let target = Path::new("/sys/kernel/tracing");
-    // SAFETY: a new mount namespace (and with it a file system context of its own) concerns this thread only, which was
-    // made for loading and opens nothing by a path that others rely on.
-    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    mount("tracefs", target, "tracefs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?;
-    Ok(target.to_owned())
 }

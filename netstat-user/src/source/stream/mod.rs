@@ -11,6 +11,7 @@
 //! after a drain that found none. Sleep no longer than [`SAFETY_TIMEOUT`]: a record whose time is a little older than
 //! the wake-up before it, or one that was still being written, wakes nobody either.
 
+mod around;
 mod decode;
 mod load;
 mod object;

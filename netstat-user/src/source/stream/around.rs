@@ -1,0 +1,50 @@
+//! What loading needs of the process and of the machine around it.
+
+use aya::EbpfLoader;
+use std::path::{Path, PathBuf};
+
+/// Up to 5.10 maps count as locked memory. Later kernels do not look, and where it is refused the maps' own error tells.
+pub fn raise_memlock() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Memlock);
+    let hard = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None }).is_err() {
+        let _ = setrlimit(Resource::Memlock, hard);
+    }
+}
+
+/// The soft limit of locked memory, if there is one.
+pub fn memlock() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Memlock).current
+}
+
+/// A loader that does not have the kernel's types: a new one reads them all, which takes longer than everything else in
+/// user space. So it is made by a thread for which the machine ends at the directory that they lie in.
+pub fn loader<'a>() -> EbpfLoader<'a> {
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    let make = || {
+        // SAFETY: a directory tree of this thread's own, which ends with `make`.
+        let own = unsafe { unshare_unsafe(UnshareFlags::FS) };
+        // Where it is refused, the types are read, and not used.
+        let _ = own.and_then(|()| rustix::process::chroot("/sys/kernel/btf"));
+        EbpfLoader::new()
+    };
+    std::thread::scope(|scope| {
+        let making = std::thread::Builder::new().name("enetstat-loader".to_owned()).spawn_scoped(scope, make);
+        making.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    })
+}
+
+/// Mounts tracefs in a mount namespace of this thread's own: nobody else sees it, and it is gone when the thread and
+/// what it opened are.
+pub fn private_tracefs() -> Result<PathBuf, std::io::Error> {
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    let target = Path::new("/sys/kernel/tracing");
+    // SAFETY: a new mount namespace (and with it a file system context of its own) concerns this thread only, which was
+    // made for loading and opens nothing by a path that others rely on.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    mount("tracefs", target, "tracefs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?;
+    Ok(target.to_owned())
+}
