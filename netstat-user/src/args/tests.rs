@@ -147,7 +147,8 @@ fn help_and_version_are_shown() {
         assert!(matches!(plan(line), Err(Stop::Show(_))), "{line}");
     }
     let Err(Stop::Show(text)) = plan("--version") else { panic!() };
-    assert!(text.starts_with(concat!("enetstat ", env!("CARGO_PKG_VERSION"), " (abi 1, object ")), "{text}");
+    let begin = format!("enetstat {} (abi {}, object ", env!("CARGO_PKG_VERSION"), netstat_common::ABI);
+    assert!(text.starts_with(&begin), "{text}");
 }
 
 #[test]
