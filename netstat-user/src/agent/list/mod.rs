@@ -313,6 +313,14 @@ impl Lister<'_> {
         }
         let all = Netns::all();
         self.refused(&all.errors);
+        if all.denied > 0 {
+            self.complete = false;
+            let processes = if all.denied == 1 { "process does" } else { "processes do" };
+            self.note(format!(
+                "enetstat: some network namespaces may be missing: {} {processes} not show theirs (needs root: CAP_SYS_PTRACE)\n",
+                all.denied
+            ));
+        }
         anyhow::ensure!(!all.found.is_empty(), "no network namespace can be examined");
         let known: FxHashSet<u32> = all.found.iter().map(|netns| netns.inum).collect();
         let gone = round.namespaces().filter(|inum| !known.contains(inum)).map(Place::gone);
