@@ -14,8 +14,13 @@ fn a_loss_is_reported_and_repaired() -> Result<()> {
     let connections = scale("ENETSTAT_TEST_CONNECTIONS", 50_000)?.min(50_000);
     let _namespace = NetNs::enter()?;
     let trace = Trace::start(&tier, &["--ring-size", "4096"])?;
-    let words = ["--connections", &connections.to_string(), "--processes", "4", "--v4", "--v6"];
-    Storm::start(&words)?.finish()?;
+    // First the tracer cannot read at all, then it reads while others work.
+    trace.pause()?;
+    for connections in [connections / 10, connections] {
+        let words = ["--connections", &connections.to_string(), "--processes", "4", "--v4", "--v6"];
+        Storm::start(&words)?.finish()?;
+        trace.resume()?;
+    }
     // Some connections that stay, so that there is more to agree about than TIME_WAIT.
     let pair = netstat_tests::traffic::pair(false)?;
     std::thread::sleep(Duration::from_secs(1) * u32::try_from(scale("ENETSTAT_TEST_SLOWDOWN", 1)?)?);

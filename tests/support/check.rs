@@ -103,7 +103,7 @@ enum Role {
 /// Checks every end of every connection.
 pub fn check(truth: &Truth, lines: &[Line], demands: &Demands) -> Report {
     let mut report = Report::default();
-    let mut told = group(truth, lines, demands.attached, &mut report);
+    let mut told = group(truth, lines, demands, &mut report);
     for connection in &truth.connections {
         for role in [Role::Client, Role::Server] {
             let (own, other) = match role {
@@ -182,7 +182,7 @@ impl Told<'_> {
     }
 }
 
-fn group<'a>(truth: &Truth, lines: &'a [Line], attached: u64, report: &mut Report) -> Told<'a> {
+fn group<'a>(truth: &Truth, lines: &'a [Line], demands: &Demands, report: &mut Report) -> Told<'a> {
     let mut told = Told { ends: FxHashMap::default(), openings: FxHashMap::default() };
     let transitions = || lines.iter().filter(|line| line.kind == Kind::Transition);
     // Which of the program's own numbers belongs to a cookie.
@@ -199,9 +199,11 @@ fn group<'a>(truth: &Truth, lines: &'a [Line], attached: u64, report: &mut Repor
         let by_address = by_address.get_or_insert_with(|| {
             let ends = truth.connections.iter().flat_map(|connection| {
                 let (client, server) = (connection.client, connection.server);
-                // What was over before has no lines, but its addresses may be in use again.
+                // What was over before or began after has no lines, but its addresses may be another's.
+                let during = demands.attached..=demands.until;
                 [(client, server), (server, client)].into_iter().filter_map(move |(own, other)| {
-                    (own.closed >= attached).then_some(((own.addr, other.addr), own.cookie))
+                    let inside = own.closed >= *during.start() && own.opened <= *during.end();
+                    inside.then_some(((own.addr, other.addr), own.cookie))
                 })
             });
             ends.collect()
@@ -218,6 +220,8 @@ fn group<'a>(truth: &Truth, lines: &'a [Line], attached: u64, report: &mut Repor
                 Some(&cookie) if *numbers.entry(cookie).or_insert(line.connection) != line.connection => {}
                 Some(&cookie) => told.ends.entry(cookie).or_default().push(line),
                 None if matches!(step, (Close, Listen) | (Listen, Close)) => {}
+                // It began when the trace was about to end, or ended when it had hardly begun.
+                None if truth.has(local, peer) => {}
                 None => report.faults.push((format!("{local} -> {peer}, no cookie"), Fault::Stray(step))),
             },
             _ => {}

@@ -158,6 +158,22 @@ impl Trace {
         }
     }
 
+    /// Keeps it from running, as a machine without a free processor does.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn pause(&self) -> Result<()> {
+        Ok(sys::signal(self.child.id(), libc::SIGSTOP)?)
+    }
+
+    /// Lets it run again.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn resume(&self) -> Result<()> {
+        Ok(sys::signal(self.child.id(), libc::SIGCONT)?)
+    }
+
     /// Interrupts it as Ctrl-C does and collects what it left.
     ///
     /// # Errors

@@ -44,6 +44,14 @@ pub struct Truth {
 }
 
 impl Truth {
+    /// Whether some connection had these ends at any time.
+    pub fn has(&self, local: SocketAddr, peer: SocketAddr) -> bool {
+        self.connections.iter().any(|Connection { client, server, .. }| {
+            let pair = (client.addr, server.addr);
+            pair == (local, peer) || pair == (peer, local)
+        })
+    }
+
     /// The text of [`Truth::parse`]: one connection a line.
     pub fn text(&self) -> String {
         let mut text = String::with_capacity(self.connections.len() * 160);

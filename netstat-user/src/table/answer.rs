@@ -143,6 +143,9 @@ impl Table {
                     self.transit(index, stays, out);
                 }
                 self.adopt(index, &seen);
+                if let Some(totals) = moved.totals {
+                    self.orphans.insert(index, totals);
+                }
                 self.ask_at(index, answer.at.after(ASK_AGAIN));
             }
             // Gone, or its addresses have a new connection already.
@@ -196,6 +199,7 @@ impl Table {
         }
         if is_minisock(seen) {
             row.flags.set(Flags::MINISOCK);
+            self.forget_pointer(index);
         }
     }
 }

@@ -61,7 +61,7 @@ impl Table {
         other.cookie = own;
         if other.pointer == 0 {
             // The listing entered the socket anew: it is the same.
-            self.drop_row(named);
+            self.twins.push(named);
         } else if own != 0 {
             self.by_cookie.insert(own, named);
         }
@@ -73,7 +73,7 @@ impl Table {
         let index = match self.find(moved.id) {
             Some(index) if self.is_another(index, &moved) => {
                 self.replaced(index, moved.at, out);
-                self.forget_id(index);
+                self.forget_id(index, moved.id.cookie);
                 None
             }
             Some(index) => {
@@ -148,10 +148,12 @@ impl Table {
         }
     }
 
-    fn forget_id(&mut self, index: u32) {
-        let Some(row) = self.rows.at(index) else { return };
-        if self.by_cookie.get(&row.cookie) == Some(&index) {
-            self.by_cookie.remove(&row.cookie);
+    /// The names that another socket has now are no longer this row's.
+    fn forget_id(&mut self, index: u32, taken: Option<NonZeroU64>) {
+        if let Some(cookie) = taken
+            && self.by_cookie.get(&cookie.get()) == Some(&index)
+        {
+            self.by_cookie.remove(&cookie.get());
         }
         self.forget_pointer(index);
     }
@@ -274,8 +276,7 @@ impl Table {
         if let Some(twin) = self.by_cookie.insert(cookie.get(), index)
             && twin != index
         {
-            // A listing entered the same socket before it could be matched.
-            self.drop_row(twin);
+            self.twins.push(twin);
         }
     }
 

@@ -102,6 +102,10 @@ pub struct Table {
     children_by_age: VecDeque<(Mono, u64)>,
     /// Moves to CLOSE that wait for the kernel's word on TIME_WAIT.
     pending: FxHashMap<u32, Moved>,
+    /// Counters of connections of which only FIN_WAIT2 without an owner is left: told with their next change.
+    orphans: FxHashMap<u32, Totals>,
+    /// Rows that turned out to be another row's socket, which a listing had entered before the two could be matched.
+    twins: Vec<u32>,
     /// When to ask the kernel about which row (index, generation).
     due: BinaryHeap<Reverse<(Mono, u32, u32)>>,
     /// Closed rows, oldest first.
@@ -128,6 +132,8 @@ impl Table {
             children: FxHashMap::default(),
             children_by_age: VecDeque::new(),
             pending: FxHashMap::default(),
+            orphans: FxHashMap::default(),
+            twins: Vec::new(),
             due: BinaryHeap::new(),
             closed: VecDeque::new(),
             processes: Processes::default(),
@@ -153,6 +159,21 @@ impl Table {
             Fact::Holders(holders) => self.held(&holders),
             Fact::Lost { count, until } => self.lost(now, count, until),
         }
+        while let Some(twin) = self.twins.pop() {
+            self.withdraw(now, twin, out);
+        }
+    }
+
+    /// Ends a row that is told of under another number.
+    fn withdraw(&mut self, now: Mono, index: u32, out: &mut Vec<Told>) {
+        let Some(row) = self.rows.at_mut(index) else { return };
+        let state = row.state;
+        row.flags.set(Flags::ENDED);
+        self.pending.remove(&index);
+        if state != TcpState::Close {
+            self.transit(index, Change::seen(now, state, TcpState::Close, Learnt::Deduced), out);
+        }
+        self.drop_row(index);
     }
 
     /// Rows that are not closed, and closed ones for as long as [`Limits::keep_closed`] says.
@@ -291,7 +312,10 @@ impl Table {
     }
 
     /// Moves a row to another state and tells it.
-    fn transit(&mut self, index: u32, change: Change, out: &mut Vec<Told>) {
+    fn transit(&mut self, index: u32, mut change: Change, out: &mut Vec<Told>) {
+        if let Some(totals) = self.orphans.remove(&index) {
+            change.totals = change.totals.or(Some(totals));
+        }
         let Some(row) = self.rows.at_mut(index) else { return };
         let spent =
             (row.flags.has(Flags::SINCE) && row.state == change.from && change.from != TcpState::Close)

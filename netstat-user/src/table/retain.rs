@@ -90,6 +90,7 @@ impl Table {
             self.by_pointer.remove(&row.pointer);
         }
         self.pending.remove(&index);
+        self.orphans.remove(&index);
         if row.how != 0 {
             self.processes.disown(row.owner);
         }
