@@ -162,6 +162,7 @@ struct Writer<'a> {
     form: Form,
     out: &'a mut dyn Write,
     buffer: Vec<u8>,
+    clock: Clock,
     clock_checked: Instant,
 }
 
@@ -179,7 +180,7 @@ impl<'a> Writer<'a> {
             };
             Form::Text(Log::new(style, clock))
         };
-        Self { plan, form, out, buffer: Vec::with_capacity(64 << 10), clock_checked: Instant::now() }
+        Self { plan, form, out, buffer: Vec::with_capacity(64 << 10), clock, clock_checked: Instant::now() }
     }
 
     fn begin(&mut self) -> anyhow::Result<()> {
@@ -192,9 +193,11 @@ impl<'a> Writer<'a> {
     fn write(&mut self, told: &[Told]) -> io::Result<()> {
         if self.clock_checked.elapsed() >= CLOCK_CHECK {
             self.clock_checked = Instant::now();
-            match &mut self.form {
-                Form::Text(log) => log.set_clock(Clock::now()),
-                Form::Json(json) => json.set_clock(Clock::now()),
+            if self.clock.follow() {
+                match &mut self.form {
+                    Form::Text(log) => log.set_clock(self.clock),
+                    Form::Json(json) => json.set_clock(self.clock),
+                }
             }
         }
         for told in told {

@@ -31,6 +31,9 @@ impl Mono {
     }
 }
 
+/// Nanoseconds by which the wall clock may be off before it is followed.
+const DRIFT: u128 = 5_000_000;
+
 /// Turns [`Mono`] into wall-clock time by the distance of both clocks at one moment. Set anew now and then, or a
 /// step of the wall clock shows in everything after it.
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +43,29 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Compares both clocks now.
+    /// Compares both clocks now. They cannot be read at the same time, so the closest of a few readings counts.
     pub fn now() -> Self {
-        let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        Self { offset: i128::from(nanoseconds(wall)) - i128::from(Mono::now().0) }
+        let mut best = (u64::MAX, 0);
+        for _ in 0..5 {
+            let before = Mono::now().0;
+            let wall = nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Realtime));
+            let gap = Mono::now().0.saturating_sub(before);
+            if gap < best.0 {
+                best = (gap, i128::from(wall) - i128::from(before + gap / 2));
+            }
+        }
+        Self { offset: best.1 }
+    }
+
+    /// Compares both clocks anew and follows when the wall clock was set, or has drifted far enough to be seen. Small
+    /// differences are errors of reading, and following them would put events out of order. Whether it followed.
+    pub fn follow(&mut self) -> bool {
+        let now = Self::now();
+        let moved = (now.offset - self.offset).unsigned_abs() > DRIFT;
+        if moved {
+            *self = now;
+        }
+        moved
     }
 
     /// A clock whose monotonic zero is `epoch_nanoseconds` after the Unix epoch.
