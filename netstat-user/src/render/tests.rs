@@ -205,6 +205,7 @@ fn what_is_unknown_is_left_out() {
     assert_eq!(
         names,
         [
+            "enetstat.connection.id",
             "enetstat.kind",
             "enetstat.learnt",
             "enetstat.state.from",
