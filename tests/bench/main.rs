@@ -2,6 +2,7 @@
 //!
 //! `bench trace [--connections N] [--repetitions N] [--only NAME]...`
 
+mod kernel;
 mod measure;
 mod peers;
 mod report;

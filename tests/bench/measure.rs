@@ -1,23 +1,23 @@
 //! What a process costs.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
 
-/// CPU time, user and system, of a running process with all its threads. Its grain is a clock tick, 10 ms as a rule.
+/// CPU time, user and system, of a running process with all its threads.
 ///
 /// # Errors
 /// The process is gone.
 pub fn cpu(pid: u32) -> Result<Duration> {
-    let stat =
-        std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid}"))?;
-    // The name in parentheses may hold anything; utime and stime are the 14th and 15th word, 12th and 13th after it.
-    let after = stat.rsplit_once(") ").context("no name in stat")?.1;
-    let mut words = after.split(' ').skip(11).map(str::parse::<u64>);
-    let user = words.next().context("no utime")??;
-    let system = words.next().context("no stime")??;
-    // SAFETY: no pointer is passed.
-    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    Ok(Duration::from_millis((user + system) * 1000 / u64::try_from(ticks).unwrap_or(100).max(1)))
+    let mut clock = 0;
+    // SAFETY: the pointer is to a writable clock number.
+    let result = unsafe { libc::clock_getcpuclockid(libc::pid_t::try_from(pid)?, &raw mut clock) };
+    ensure!(result == 0, "process {pid} is gone");
+    // SAFETY: all-zero bytes are a valid timespec.
+    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a writable timespec.
+    let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    netstat_tests::sys::checked(result).with_context(|| format!("process {pid}"))?;
+    Ok(Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec)?))
 }
 
 /// CPU time of all children that were waited for, and theirs.
@@ -43,7 +43,11 @@ pub fn peak_memory(pid: u32) -> Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
 }
 
-/// Waits until the process has used no CPU time for `quiet`, at most `longest`; gives the time from now to the last use.
+/// What a tool that waits may use meanwhile.
+const IDLE: Duration = Duration::from_millis(10);
+
+/// Waits until the process has used next to no CPU time for `quiet`, at most `longest`; gives the time from now to the
+/// last use.
 ///
 /// # Errors
 /// The process is gone.
@@ -53,7 +57,7 @@ pub fn settle(pid: u32, quiet: Duration, longest: Duration) -> Result<Duration> 
     while begin.elapsed() < longest {
         std::thread::sleep(Duration::from_millis(5));
         let now = cpu(pid)?;
-        if now != last {
+        if now > last + IDLE {
             (last, at) = (now, begin.elapsed());
         } else if begin.elapsed() - at > quiet {
             break;

@@ -1,5 +1,6 @@
 //! `bench trace`: what tracing costs the traced, what it costs the tracer, and what it loses.
 
+use crate::kernel::{Statistics, runs_of};
 use crate::measure::{cpu, cpu_of_children, median, peak_memory, settle};
 use crate::peers::{Peer, Prints, TRACERS};
 use crate::report::{figure, save, table};
@@ -48,6 +49,9 @@ struct Tool {
     /// While it traced.
     cpu: Duration,
     peak: u64,
+    /// Nanoseconds that its programs take for a step of a connection, and a run of an empty program, by the kernel's
+    /// statistics, of which the first has the second taken off.
+    kernel: Option<(f64, f64)>,
     /// Lines of connections it printed.
     lines: u64,
     expected: u64,
@@ -123,18 +127,9 @@ fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
         attach.1 = cpu(tool.id())?;
         attach.2 = peak_memory(tool.id())?;
     }
-    let truth = tempfile::NamedTempFile::new()?;
     let workload_before = cpu_of_children()?;
-    let mut storm = Command::new(program::find("storm")?);
-    storm.args(["--v4", "--v6", "--connections", &flags.connections.to_string()]);
-    storm.args(["--processes", &flags.processes.to_string(), "--truth"]).arg(truth.path());
-    sys::die_with_parent(&mut storm);
-    let said = storm.output()?;
-    ensure!(said.status.success(), "storm: {}", String::from_utf8_lossy(&said.stderr));
-    let took: f64 = String::from_utf8(said.stdout)?.trim().parse()?;
+    let (took, truth) = workload(flags.connections, flags.processes)?;
     let workload_cpu = (cpu_of_children()? - workload_before).as_secs_f64();
-    let truth = Truth::read(truth.path())?;
-    ensure!(truth.failed.is_empty(), "{} connections failed", truth.failed.len());
     let connections = truth.connections.len() as u64;
     let tool = match &mut tool {
         None => None,
@@ -142,6 +137,7 @@ fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
             settle(child.id(), QUIET, PATIENCE)?;
             let used = cpu(child.id())?.saturating_sub(attach.1);
             let peak = peak_memory(child.id())?;
+            let kernel = kernel(child.id(), flags);
             stop(child)?;
             let expected = match peer.prints {
                 Prints::Steps => STEPS * connections,
@@ -155,12 +151,38 @@ fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
                 attach_peak: attach.2,
                 cpu: used,
                 peak,
+                kernel: kernel.ok(),
                 lines,
                 expected,
             })
         }
     };
     Ok(Sample { rate: connections as f64 / (took / 1e9), workload_cpu, tool })
+}
+
+/// Nanoseconds that it took, and what happened.
+fn workload(connections: u64, processes: u64) -> Result<(f64, Truth)> {
+    let truth = tempfile::NamedTempFile::new()?;
+    let mut storm = Command::new(program::find("storm")?);
+    storm.args(["--v4", "--v6", "--connections", &connections.to_string()]);
+    storm.args(["--processes", &processes.to_string(), "--truth"]).arg(truth.path());
+    sys::die_with_parent(&mut storm);
+    let said = storm.output()?;
+    ensure!(said.status.success(), "storm: {}", String::from_utf8_lossy(&said.stderr));
+    let took = String::from_utf8(said.stdout)?.trim().parse()?;
+    let truth = Truth::read(truth.path())?;
+    ensure!(truth.failed.is_empty(), "{} connections failed", truth.failed.len());
+    Ok((took, truth))
+}
+
+/// See [`Tool::kernel`]. A workload of its own, since the statistics cost time themselves.
+fn kernel(pid: u32, flags: &Flags) -> Result<(f64, f64)> {
+    let statistics = Statistics::enable()?;
+    let (before, empty_before) = (runs_of(pid)?, statistics.empty()?);
+    let (_, truth) = workload(flags.connections / 4, flags.processes)?;
+    let (runs, empty) = (runs_of(pid)?.since(before), statistics.empty()?.since(empty_before));
+    let own = runs.nanoseconds as f64 - runs.count as f64 * empty.mean();
+    Ok((own / (STEPS * truth.connections.len().max(1) as u64) as f64, empty.mean()))
 }
 
 /// A tool that runs; it is gone when this is dropped.
@@ -234,6 +256,8 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], f
         "tool",
         "conns/s",
         "workload us/conn",
+        "more %",
+        "kernel ns/step",
         "tool us/conn",
         "tool us/line",
         "lines",
@@ -243,6 +267,9 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], f
         "attach MB",
         "peak MB",
     ];
+    let cpu = |one: &Sample| one.workload_cpu * 1e6 / connections;
+    let bare = samples.iter().find(|(peer, _)| peer.prints == Prints::Nothing);
+    let bare = bare.and_then(|(_, samples)| median(samples.iter().map(cpu)));
     let mut rows = Vec::new();
     let mut values = Vec::new();
     for (peer, samples) in samples {
@@ -252,7 +279,10 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], f
         };
         let figures = [
             of(&|one| one.rate),
-            of(&|one| one.workload_cpu * 1e6 / connections),
+            of(&cpu),
+            bare.filter(|_| peer.prints != Prints::Nothing)
+                .and_then(|bare| Some(100.0 * (of(&cpu)? / bare - 1.0))),
+            median(samples.iter().filter_map(|one| Some(one.tool.as_ref()?.kernel?.0))),
             of_tool(&|tool| tool.cpu.as_secs_f64() * 1e6 / connections),
             of_tool(&|tool| tool.cpu.as_secs_f64() * 1e6 / tool.lines.max(1) as f64),
             of_tool(&|tool| tool.lines as f64),
@@ -288,6 +318,13 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], f
         out,
         "medians of {} runs of {} connections, {} clients and as many servers, over IPv4 and IPv6",
         flags.repetitions, flags.connections, flags.processes
+    )?;
+    let tools = samples.iter().flat_map(|(_, samples)| samples).filter_map(|one| one.tool.as_ref());
+    let empty = median(tools.filter_map(|tool| Some(tool.kernel?.1)));
+    writeln!(
+        out,
+        "kernel ns/step: all programs of the tool, less {} ns a run that an empty program costs in the same statistics",
+        figure(empty)
     )?;
     let missing: Vec<&str> = missing.iter().map(|peer| peer.name).collect();
     let whole = serde_json::json!({

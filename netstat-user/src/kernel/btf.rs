@@ -187,6 +187,13 @@ impl Btf {
         bits.is_multiple_of(8).then_some(bits / 8)
     }
 
+    /// Number of a function or type name that was asked for.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        [FUNC, TYPEDEF]
+            .into_iter()
+            .find_map(|kind| self.found.get(&(kind, name.as_bytes().to_vec())).copied())
+    }
+
     /// Number of arguments of a function.
     pub fn arguments(&self, function: &str) -> Option<u32> {
         let id = *self.found.get(&(FUNC, function.as_bytes().to_vec()))?;
