@@ -19,9 +19,9 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
 
-/// What the program for transitions does on this processor: see `hook::nested`.
+/// Which events the first program of the transition hook has on this processor: see `hook::nested`.
 #[map]
-pub static RUNNING: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+pub static NOTES: PerCpuArray<[u64; 8]> = PerCpuArray::with_max_entries(1, 0);
 
 /// The program for transitions, for its twin. The loader puts it in.
 #[map]

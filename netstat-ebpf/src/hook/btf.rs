@@ -10,14 +10,14 @@ use netstat_common::event::Direction;
 /// `(sk, oldstate, newstate)`: include/trace/events/sock.h, 6.12.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn state_btf(ctx: BtfTracePointContext) -> i32 {
-    nested::first(|| moved(&ctx));
+    nested::first(ctx.arg(0), ctx.arg(2), || moved(&ctx));
     0
 }
 
 /// For what the first leaves out: see [`nested`].
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn state_btf_spare(ctx: BtfTracePointContext) -> i32 {
-    nested::spare(&ctx);
+    nested::spare(&ctx, ctx.arg(0), ctx.arg(2));
     0
 }
 

@@ -3,52 +3,77 @@
 //! Since Linux 6.1 a program is left out where it is already running on the same processor (`__bpf_trace_run`,
 //! kernel/trace/bpf_trace.c). That happens: a process changes the state of its socket, an interrupt comes while our
 //! program runs, and the softirq behind it changes the states of a hundred other sockets. So each such hook has a twin.
-//! Both are called for every event; the twin only acts while the first is interrupted, which is when the first was left
-//! out: it goes on as the first, by a tail call, which nothing leaves out, so that the code exists once. On kernels that
-//! nest the first it has finished the inner event by then, and the twin stays quiet.
+//! Both are called for every event, the first before the twin. The first notes which event it has; the twin acts when
+//! that is another one than its own: then the first was left out. It goes on as the first, by a tail call, which
+//! nothing leaves out, so that the code exists once.
+//!
+//! Notes are a stack: an event inside another one is noted above it and taken off by its own twin before the outer one
+//! goes on. Two are enough, a process and the softirq that interrupts it; hard interrupts change no states. Where the
+//! twin itself is left out, a note stays behind and the outer event may be told twice, which the table recognises.
 
-use crate::maps::{FIRST, LOSSES, RUNNING};
+use crate::maps::{FIRST, LOSSES, NOTES};
 use aya_ebpf::EbpfContext;
 use netstat_common::loss::SPARED;
 
-/// Values of `RUNNING`: the first program does not run on this processor; it does; its twin is about to become it.
-const IDLE: u32 = 0;
-const RUNS: u32 = 1;
-const RESUMED: u32 = 2;
+/// What is kept for each processor: see [`NOTES`].
+const TOP: usize = 0;
+const BELOW: usize = 2;
+const MINE: usize = 4;
+const RESUMED: usize = 6;
 
-/// Runs the first program's part, marked as running on this processor.
+type Notes = *mut [u64; 8];
+
 #[inline(always)]
-pub fn first(work: impl FnOnce()) {
-    let Some(running) = RUNNING.get_ptr_mut(0) else { return };
-    // SAFETY: a word of this processor's own, which lives as long as the map; volatile, because the twin reads and writes
-    // it from inside an interrupt.
-    let before = unsafe { running.read_volatile() };
-    // SAFETY: as above.
-    unsafe { running.write_volatile(RUNS) };
-    work();
-    // As the twin, it leaves an interrupted first one behind.
-    // SAFETY: as above.
-    unsafe { running.write_volatile(if before == RESUMED { RUNS } else { IDLE }) };
+fn get(notes: Notes, at: usize) -> u64 {
+    let word = notes.cast::<u64>().wrapping_add(at);
+    // SAFETY: a word of this processor's own, which lives as long as the map (`at` is below 8); volatile, because an
+    // interrupt may write it.
+    unsafe { word.read_volatile() }
 }
 
-/// The twin: becomes the first when that is interrupted, and counts it.
 #[inline(always)]
-pub fn spare<C: EbpfContext>(ctx: &C) {
-    let Some(running) = RUNNING.get_ptr_mut(0) else { return };
-    // SAFETY: as in `first`.
-    if unsafe { running.read_volatile() } != RUNS {
+fn put(notes: Notes, at: usize, value: u64) {
+    let word = notes.cast::<u64>().wrapping_add(at);
+    // SAFETY: as in `get`.
+    unsafe { word.write_volatile(value) }
+}
+
+/// Runs the first program's part for the socket at `sk` and the state `to`, and notes that it did.
+#[inline(always)]
+pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
+    let Some(notes) = NOTES.get_ptr_mut(0) else { return };
+    if get(notes, RESUMED) != 0 {
+        // As the twin, which takes off nothing.
+        put(notes, RESUMED, 0);
+    } else {
+        put(notes, BELOW, get(notes, TOP));
+        put(notes, BELOW + 1, get(notes, TOP + 1));
+        put(notes, TOP, sk);
+        put(notes, TOP + 1, to as u64);
+    }
+    work();
+}
+
+/// The twin: becomes the first where that was left out, and counts it.
+#[inline(always)]
+pub fn spare<C: EbpfContext>(ctx: &C, sk: u64, to: i32) {
+    let Some(notes) = NOTES.get_ptr_mut(0) else { return };
+    // Through memory, which makes a number of an address.
+    put(notes, MINE, sk);
+    if get(notes, TOP) == get(notes, MINE) && get(notes, TOP + 1) == to as u64 {
+        put(notes, TOP, get(notes, BELOW));
+        put(notes, TOP + 1, get(notes, BELOW + 1));
+        put(notes, BELOW, 0);
         return;
     }
     let Some(count) = LOSSES.get_ptr_mut(SPARED) else { return };
-    // SAFETY: this processor's counter, which lives as long as the map; nothing interrupts the twin to use it.
+    // SAFETY: this processor's counter, which lives as long as the map.
     let count = unsafe { &mut *count };
     *count += 1;
-    // SAFETY: as in `first`.
-    unsafe { running.write_volatile(RESUMED) };
+    put(notes, RESUMED, 1);
     // SAFETY: nothing here is to be dropped, and the first takes the same context.
     unsafe { FIRST.tail_call(ctx, 0) };
     // Only without the first in its place: then the event is one that the kernel left out.
     *count -= 1;
-    // SAFETY: as in `first`.
-    unsafe { running.write_volatile(RUNS) };
+    put(notes, RESUMED, 0);
 }

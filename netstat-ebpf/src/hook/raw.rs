@@ -9,14 +9,14 @@ use aya_ebpf::programs::RawTracePointContext;
 /// `(sk, oldstate, newstate)`: include/trace/events/sock.h, 6.12.
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn state_raw(ctx: RawTracePointContext) -> i32 {
-    nested::first(|| moved(&ctx));
+    nested::first(ctx.arg(0), ctx.arg(2), || moved(&ctx));
     0
 }
 
 /// For what the first leaves out: see [`nested`].
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn state_raw_spare(ctx: RawTracePointContext) -> i32 {
-    nested::spare(&ctx);
+    nested::spare(&ctx, ctx.arg(0), ctx.arg(2));
     0
 }
 

@@ -6,6 +6,8 @@ use crate::model::{How, Identity, Learnt, Mono, Moved, QueueChange, SockId, TcpS
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+/// A step told again within this time is the same one.
+const REPEAT: Duration = Duration::from_millis(20);
 /// Children that are cloned but neither established nor closed after this time are forgotten.
 const CHILD_AGE: Duration = Duration::from_secs(5);
 
@@ -68,6 +70,9 @@ impl Table {
     }
 
     pub(super) fn moved(&mut self, moved: Moved, out: &mut Vec<Told>) {
+        if self.is_repeated(&moved) {
+            return;
+        }
         self.untangle(&moved);
         let birth = self.birth(&moved);
         let index = match self.find(moved.id) {
@@ -112,6 +117,20 @@ impl Table {
         } else {
             self.transit(index, Change::event(&moved), out);
         }
+    }
+
+    /// Whether the row has just made this very step: the kernel half may tell a step twice when an interrupt comes
+    /// between its two programs.
+    fn is_repeated(&self, moved: &Moved) -> bool {
+        let Some((index, row)) = self.find(moved.id).and_then(|index| Some((index, self.rows.at(index)?)))
+        else {
+            return false;
+        };
+        let pending = self.pending.get(&index).map(|pending| (pending.from, pending.to, pending.at));
+        let last = pending.unwrap_or((moved.from, row.state, row.since));
+        row.flags.has(Flags::SINCE)
+            && (last.0, last.1) == (moved.from, moved.to)
+            && moved.at.since(last.2) < REPEAT
     }
 
     /// When a child that now leaves SYN_RECV was cloned, if that was seen.
