@@ -7,7 +7,7 @@ use crate::word::Word;
 use aya_ebpf::Global;
 use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use netstat_common::{Config, Layout, Loss, Offsets};
 
 /// Records for user space. The loader chooses another size.
@@ -22,10 +22,6 @@ pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.le
 /// Which events the first program of the transition hook has on this processor: see `hook::nested`.
 #[map]
 pub static NOTES: PerCpuArray<[u64; 8]> = PerCpuArray::with_max_entries(1, 0);
-
-/// The program for transitions, for its twin. The loader puts it in.
-#[map]
-pub static FIRST: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// 1 while every transition must carry the addresses. User space writes it at any time.
 #[map]

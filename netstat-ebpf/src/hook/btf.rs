@@ -17,7 +17,7 @@ pub fn state_btf(ctx: BtfTracePointContext) -> i32 {
 /// For what the first leaves out: see [`nested`].
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn state_btf_spare(ctx: BtfTracePointContext) -> i32 {
-    nested::spare(&ctx, ctx.arg(0), ctx.arg(2));
+    nested::spare(ctx.arg(0), ctx.arg(2), || moved(&ctx));
     0
 }
 

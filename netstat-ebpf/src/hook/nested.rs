@@ -4,22 +4,20 @@
 //! kernel/trace/bpf_trace.c). That happens: a process changes the state of its socket, an interrupt comes while our
 //! program runs, and the softirq behind it changes the states of a hundred other sockets. So each such hook has a twin.
 //! Both are called for every event, the first before the twin. The first notes which event it has; the twin acts when
-//! that is another one than its own: then the first was left out. It goes on as the first, by a tail call, which
-//! nothing leaves out, so that the code exists once.
+//! that is another one than its own: then the first was left out. It is a program of its own: a second run of the first
+//! would share the stack of the interrupted one (private stacks, Linux 6.13).
 //!
 //! Notes are a stack: an event inside another one is noted above it and taken off by its own twin before the outer one
 //! goes on. Two are enough, a process and the softirq that interrupts it; hard interrupts change no states. Where the
 //! twin itself is left out, a note stays behind and the outer event may be told twice, which the table recognises.
 
-use crate::maps::{FIRST, LOSSES, NOTES};
-use aya_ebpf::EbpfContext;
+use crate::maps::{LOSSES, NOTES};
 use netstat_common::loss::SPARED;
 
 /// What is kept for each processor: see [`NOTES`].
 const TOP: usize = 0;
 const BELOW: usize = 2;
 const MINE: usize = 4;
-const RESUMED: usize = 6;
 
 type Notes = *mut [u64; 8];
 
@@ -42,21 +40,16 @@ fn put(notes: Notes, at: usize, value: u64) {
 #[inline(always)]
 pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
     let Some(notes) = NOTES.get_ptr_mut(0) else { return };
-    if get(notes, RESUMED) != 0 {
-        // As the twin, which takes off nothing.
-        put(notes, RESUMED, 0);
-    } else {
-        put(notes, BELOW, get(notes, TOP));
-        put(notes, BELOW + 1, get(notes, TOP + 1));
-        put(notes, TOP, sk);
-        put(notes, TOP + 1, to as u64);
-    }
+    put(notes, BELOW, get(notes, TOP));
+    put(notes, BELOW + 1, get(notes, TOP + 1));
+    put(notes, TOP, sk);
+    put(notes, TOP + 1, to as u64);
     work();
 }
 
-/// The twin: becomes the first where that was left out, and counts it.
+/// The twin: does the first's part where that was left out, and counts it.
 #[inline(always)]
-pub fn spare<C: EbpfContext>(ctx: &C, sk: u64, to: i32) {
+pub fn spare(sk: u64, to: i32, work: impl FnOnce()) {
     let Some(notes) = NOTES.get_ptr_mut(0) else { return };
     // Through memory, which makes a number of an address.
     put(notes, MINE, sk);
@@ -70,10 +63,5 @@ pub fn spare<C: EbpfContext>(ctx: &C, sk: u64, to: i32) {
     // SAFETY: this processor's counter, which lives as long as the map.
     let count = unsafe { &mut *count };
     *count += 1;
-    put(notes, RESUMED, 1);
-    // SAFETY: nothing here is to be dropped, and the first takes the same context.
-    unsafe { FIRST.tail_call(ctx, 0) };
-    // Only without the first in its place: then the event is one that the kernel left out.
-    *count -= 1;
-    put(notes, RESUMED, 0);
+    work();
 }

@@ -16,7 +16,7 @@ pub fn state_raw(ctx: RawTracePointContext) -> i32 {
 /// For what the first leaves out: see [`nested`].
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn state_raw_spare(ctx: RawTracePointContext) -> i32 {
-    nested::spare(&ctx, ctx.arg(0), ctx.arg(2));
+    nested::spare(ctx.arg(0), ctx.arg(2), || moved(&ctx));
     0
 }
 

@@ -4,12 +4,11 @@
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
 use super::around::{loader, memlock, private_tracefs, raise_memlock};
-use super::object::{At, Hook, OBJECT, check_abi, hooks};
+use super::object::{At, OBJECT, check_abi, hooks};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format};
 use aya::Ebpf;
-use aya::maps::ProgramArray;
 use aya::programs::{BtfTracePoint, FExit, KProbe, Program, RawTracePoint, TracePoint};
 use netstat_common::config::{MAX_PORTS, QueueStore};
 use netstat_common::{Config, Layout, Offsets};
@@ -306,7 +305,7 @@ impl<'a> Assembly<'a> {
             };
             loaded.map_err(|error| Refusal::from_program(name, &at.to_string(), error))?;
         }
-        if feature == Feature::States { self::pair(ebpf, hooks(feature, tier)) } else { Ok(()) }
+        Ok(())
     }
 
     /// Attaches the loaded programs of a tier.
@@ -337,16 +336,6 @@ impl<'a> Assembly<'a> {
         }
         Ok(())
     }
-}
-
-/// Gives the program for transitions to its twin, which becomes it where the kernel leaves it out.
-fn pair(ebpf: &mut Ebpf, hooks: &[Hook]) -> Result<(), Refusal> {
-    let &[(first, _), _] = hooks else { return Ok(()) };
-    let fd = program(ebpf, first)?.fd().and_then(|fd| Ok(fd.try_clone()?));
-    let fd = fd.map_err(|error| failed("pairing the programs for transitions", error))?;
-    let map = ebpf.map_mut("FIRST").ok_or_else(|| Refusal::Object("it has no map FIRST".to_owned()))?;
-    let paired = ProgramArray::try_from(map).and_then(|mut map| map.set(0, &fd, 0));
-    paired.map_err(|error| failed("pairing the programs for transitions", error))
 }
 
 fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Refusal> {
