@@ -56,8 +56,8 @@ pub struct Config {
     pub accept_args: u32,
     /// [`QueueStore`] as a number.
     pub queue_store: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Process (thread group) that reads what is reported, in the initial PID namespace; 0: not known.
+    pub reader: u32,
 }
 
 const _: () = assert!(size_of::<Config>() == 80 && align_of::<Config>() == 8);
@@ -75,7 +75,7 @@ impl Config {
         recvmsg_args: 0,
         accept_args: 0,
         queue_store: 0,
-        reserved: 0,
+        reader: 0,
     };
 }
 

@@ -27,7 +27,7 @@ pub fn moved<S: Sock>(sock: S, from: i32, to: i32) {
     let Some(kind) = judge::kind_of(from, to, is_whole()) else {
         return;
     };
-    let actor = task::actor(sock);
+    let actor = acting(sock, from);
     if actor != 0 {
         task::announce::<S>(actor);
     }
@@ -71,6 +71,14 @@ pub fn moved<S: Sock>(sock: S, from: i32, to: i32) {
             });
         }
     }
+}
+
+/// The process that acts on `sock`. The reader does not act where it did not open: while it looks into /proc/PID/fd the
+/// owner may close, and the file's last reference is then dropped by the reader.
+#[inline(always)]
+fn acting<S: Sock>(sock: S, from: u8) -> u32 {
+    let actor = task::actor(sock);
+    if actor == config!(reader) && from != TcpState::Close as u8 { 0 } else { actor }
 }
 
 #[inline(always)]

@@ -18,6 +18,18 @@ pub fn memlock() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Memlock).current
 }
 
+/// Inode of the initial PID namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h, 6.12).
+const INITIAL_PIDS: u64 = 0xEFFF_FFFC;
+
+/// This process as the kernel half sees it: in the initial PID namespace; 0 where that is not ours.
+pub fn own_number() -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    match std::fs::metadata("/proc/self/ns/pid") {
+        Ok(namespace) if namespace.ino() == INITIAL_PIDS => std::process::id(),
+        _ => 0,
+    }
+}
+
 /// A loader that does not have the kernel's types: a new one reads them all, which takes longer than everything else in
 /// user space. So it is made by a thread for which the machine ends at the directory that they lie in.
 pub fn loader<'a>() -> EbpfLoader<'a> {

@@ -3,7 +3,7 @@
 //! A hook is judged by trying it. Some settings of the kernel half depend on which hooks are taken (whether sockets have
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
-use super::around::{loader, memlock, private_tracefs, raise_memlock};
+use super::around::{loader, memlock, own_number, private_tracefs, raise_memlock};
 use super::object::{At, OBJECT, check_abi, hooks};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
@@ -225,6 +225,7 @@ impl<'a> Assembly<'a> {
             recvmsg_args: self.arguments("tcp_recvmsg"),
             accept_args: self.arguments("inet_csk_accept"),
             queue_store: store as u32,
+            reader: own_number(),
             ..Config::INITIAL
         };
         for (slot, &port) in config.ports.iter_mut().zip(&options.ports) {
