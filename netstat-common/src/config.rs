@@ -30,6 +30,10 @@ pub enum QueueStore {
 /// Ports that [`Config::ports`] can hold.
 pub const MAX_PORTS: usize = 16;
 
+/// The functions whose timers matter, in the order of the map `HANDLERS`: of timewait sockets, of requests, and of what
+/// sends again (which a SYN sets up, too). Exported to nobody, in 5.10 to 7.2 under these names.
+pub const HANDLERS: [&str; 3] = ["tw_timer_handler", "reqsk_timer_handler", "tcp_write_timer"];
+
 /// Settings of the kernel half, in the global `CONFIG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]

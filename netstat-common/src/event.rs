@@ -24,6 +24,13 @@ pub enum Kind {
     Owner = 6,
     /// [`RawProcess`]: who `tgid` is. Sent before the first record that names it, and again after an exec.
     Process = 7,
+    /// [`RawFull`]: a request or timewait socket is there, named by its own address; `from` is [`Mini::Begins`] or
+    /// [`Mini::Goes`], `to` its state (SYN_RECV, FIN_WAIT2, TIME_WAIT). Neither has a user or a cgroup.
+    Mini = 8,
+    /// [`RawHead`]: something else happened to a request or timewait socket; `from` is a [`Mini`].
+    MiniEnd = 9,
+    /// [`RawFull`]: a socket in SYN_SENT has chosen its port.
+    Port = 10,
 }
 
 /// A record kind or other code that this ABI does not have.
@@ -42,6 +49,9 @@ impl TryFrom<u8> for Kind {
             5 => Self::Queue,
             6 => Self::Owner,
             7 => Self::Process,
+            8 => Self::Mini,
+            9 => Self::MiniEnd,
+            10 => Self::Port,
             other => return Err(Unknown(other)),
         })
     }
@@ -51,8 +61,8 @@ impl Kind {
     /// Bytes of a record of this kind.
     pub const fn size(self) -> usize {
         match self {
-            Self::Move | Self::Child | Self::Owner => size_of::<RawHead>(),
-            Self::Full => size_of::<RawFull>(),
+            Self::Move | Self::Child | Self::Owner | Self::MiniEnd => size_of::<RawHead>(),
+            Self::Full | Self::Mini | Self::Port => size_of::<RawFull>(),
             Self::Close => size_of::<RawClose>(),
             Self::Queue => size_of::<RawQueue>(),
             Self::Process => size_of::<RawProcess>(),
@@ -79,6 +89,37 @@ impl TryFrom<u8> for How {
             2 => Ok(Self::Use),
             other => Err(Unknown(other)),
         }
+    }
+}
+
+/// What happened to a request or timewait socket ([`Kind::Mini`] and [`Kind::MiniEnd`], in [`RawHead::from`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mini {
+    /// It was made, or its timer was set again: who sees timers cannot tell.
+    Begins = 1,
+    /// A timewait socket may be in another state than before.
+    Goes = 2,
+    /// Its timer was stopped: it is gone unless it is told of again at once.
+    Stopped = 3,
+    /// Its timer ran out: a timewait socket is gone, a request unless it is told of again at once.
+    Expired = 4,
+    /// It is gone; a request perhaps because its connection was established.
+    Over = 5,
+}
+
+impl TryFrom<u8> for Mini {
+    type Error = Unknown;
+
+    fn try_from(code: u8) -> Result<Self, Unknown> {
+        Ok(match code {
+            1 => Self::Begins,
+            2 => Self::Goes,
+            3 => Self::Stopped,
+            4 => Self::Expired,
+            5 => Self::Over,
+            other => return Err(Unknown(other)),
+        })
     }
 }
 

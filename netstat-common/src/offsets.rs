@@ -68,6 +68,13 @@ offsets! {
     tcp_snd_una = "tcp_sock"."snd_una";
     tcp_rcv_nxt = "tcp_sock"."rcv_nxt";
     tcp_copied_seq = "tcp_sock"."copied_seq";
+    tw_substate = "inet_timewait_sock"."tw_substate";
+    tw_timer = "inet_timewait_sock"."tw_timer";
+    rsk_timer = "request_sock"."rsk_timer";
+    /// Moved from the one to the other with 6.19.
+    icsk_retransmit_timer = "inet_connection_sock"."icsk_retransmit_timer";
+    tcp_retransmit_timer = "sock"."tcp_retransmit_timer";
+    timer_function = "timer_list"."function";
     task_group_leader = "task_struct"."group_leader";
     task_comm = "task_struct"."comm";
     task_start_boottime = "task_struct"."start_boottime";
@@ -84,7 +91,7 @@ offsets! {
     socket_sk = "socket"."sk";
 }
 
-const _: () = assert!(size_of::<Offsets>() == 49 * 4);
+const _: () = assert!(size_of::<Offsets>() == 55 * 4);
 
 // SAFETY: `Offsets` is `repr(C)`, holds `u32` only, so it has no padding, and any bit pattern of it is valid.
 #[cfg(feature = "user")]

@@ -8,6 +8,7 @@ use aya_ebpf::Global;
 use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use netstat_common::config::HANDLERS as HANDLER_NAMES;
 use netstat_common::{Config, Layout, Loss, Offsets};
 
 /// Records for user space. The loader chooses another size.
@@ -26,6 +27,10 @@ pub static NOTES: PerCpuArray<[u64; 8]> = PerCpuArray::with_max_entries(1, 0);
 /// 1 while every transition must carry the addresses. User space writes it at any time.
 #[map]
 pub static MODE: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Addresses of the functions [named so](netstat_common::config::HANDLERS), for the hooks that see timers.
+#[map]
+pub static HANDLERS: Array<[u64; HANDLER_NAMES.len()]> = Array::with_max_entries(1, 0);
 
 /// The life of a process that was told: start and number of execs, by its tgid, and by thread for those of its threads
 /// that met it.

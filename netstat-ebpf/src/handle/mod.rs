@@ -1,5 +1,6 @@
 //! What is done at a hook, whichever way it was reached.
 
+pub mod mini;
 pub mod owner;
 pub mod queue;
 pub mod state;

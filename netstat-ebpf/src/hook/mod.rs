@@ -3,6 +3,7 @@
 mod btf;
 mod fentry;
 mod kprobe;
+mod mini;
 mod nested;
 mod raw;
 mod tracepoint;

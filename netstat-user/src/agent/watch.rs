@@ -3,7 +3,7 @@
 use super::live::{LiveOptions, News, Scope};
 use super::reader::{Batch, Reader};
 use super::worker::{Job, Lister, Reply, Where, Worker};
-use crate::kernel::tier::Tier;
+use crate::kernel::tier::{Feature, Tier};
 use crate::model::{Fact, Mono, Question, States, TcpState, Told};
 use crate::source::stream::{self, Control, Stream};
 use crate::table::Table;
@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 const QUIET: States = States::of(&[TcpState::SynRecv, TcpState::FinWait2, TcpState::SynSent]);
 /// Losses wake nobody.
 const TICK: Duration = Duration::from_millis(100);
+/// How long the table may hold something back before it is asked whether that is over.
+const PATIENCE: Duration = Duration::from_millis(5);
 /// How long the end of a watch waits for the kernel's answers.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Questions asked in one go.
@@ -35,6 +37,8 @@ pub(super) struct Watch {
     replies: VecDeque<(u64, Reply)>,
     /// Number of the last flush of the ring that is over.
     flushed: u64,
+    /// A flush of the ring, and when it was asked for: with it everything until then has been learnt.
+    over: Option<(u64, Mono)>,
     told: Vec<Told>,
     troubles: Vec<String>,
     lost: u64,
@@ -50,6 +54,7 @@ pub(super) struct Watch {
     next_sweep: Instant,
     reconcile: Duration,
     sweep: Duration,
+    minis: bool,
     initial_done: bool,
     owners_done: bool,
     /// The watch ends: nothing new is taken in.
@@ -105,6 +110,10 @@ impl Watch {
                 Some(cure) => anyhow::anyhow!("{error}: {cure}"),
                 None => anyhow::Error::new(error),
             })?;
+            limits.minis = stream
+                .choices()
+                .iter()
+                .any(|choice| choice.feature == Feature::Minis && choice.tier.is_some());
             let (ring, mut control) = stream.split();
             control.set_whole(true)?;
             let reader = Reader::start(ring).context("cannot start the thread that reads the ring buffer")?;
@@ -123,6 +132,7 @@ impl Watch {
             worker,
             replies: VecDeque::new(),
             flushed: 0,
+            over: None,
             told: Vec::new(),
             troubles: Vec::new(),
             lost: 0,
@@ -136,6 +146,7 @@ impl Watch {
             next_sweep: now,
             reconcile: if polled { sweep } else { reconcile },
             sweep,
+            minis: limits.minis,
             initial_done: false,
             owners_done: false,
             closing: false,
@@ -244,6 +255,7 @@ impl Watch {
                 () = &mut patience => break,
             }
         }
+        self.table.conclude(&mut self.told);
         self.closing = false;
     }
 
@@ -261,7 +273,19 @@ impl Watch {
             () = sleep_until(deadline) => {
                 self.check_losses();
                 self.table.expire(Mono::now());
+                self.ask_whether_over();
             }
+        }
+    }
+
+    /// What the table holds back until nothing older can come any more.
+    fn ask_whether_over(&mut self) {
+        if self.over.is_none()
+            && self.table.waits()
+            && let Some(kernel) = &self.kernel
+        {
+            let now = Mono::now();
+            self.over = Some((kernel.reader.flush(), now));
         }
     }
 
@@ -274,6 +298,9 @@ impl Watch {
         {
             // Not more often than a millisecond.
             deadline = deadline.min(now + due.since(Mono::now()).max(Duration::from_millis(1)));
+        }
+        if self.over.is_none() && self.table.waits() {
+            deadline = deadline.min(now + PATIENCE);
         }
         if self.listing.is_none() {
             deadline = deadline.min(self.next_reconcile).min(self.next_sweep);
@@ -372,7 +399,9 @@ impl Watch {
         if listing.all {
             self.next_reconcile = now + self.reconcile.max(pause * 2);
         }
-        self.next_sweep = now + self.sweep.max(pause);
+        // Where everything has events nothing must be looked for.
+        let sweep = if self.minis { self.reconcile } else { self.sweep };
+        self.next_sweep = now + sweep.max(pause);
         if !self.initial_done {
             self.initial_done = true;
             self.worker.give(Job::Owners);
@@ -404,6 +433,9 @@ impl Watch {
             Batch::Flushed(number) => {
                 self.flushed = number;
                 self.check_losses();
+                if let Some((_, until)) = self.over.take_if(|(flush, _)| *flush <= number) {
+                    self.table.over(until, &mut self.told);
+                }
                 while let Some((_, reply)) = self.replies.pop_front_if(|(flush, _)| *flush <= number) {
                     self.take(reply);
                 }

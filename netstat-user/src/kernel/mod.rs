@@ -3,6 +3,7 @@
 pub mod btf;
 pub mod caps;
 pub mod format;
+pub mod kallsyms;
 pub mod refusal;
 pub mod tier;
 

@@ -1,6 +1,7 @@
 //! Why the kernel would not, and what helps.
 
 use super::btf::BtfError;
+use super::kallsyms::KallsymsError;
 use aya::maps::MapError;
 use aya::programs::{KProbeError, ProgramError, TracePointError};
 use aya::{EbpfError, sys::SyscallError};
@@ -27,6 +28,9 @@ pub enum Refusal {
     /// No layouts of tracepoints.
     #[error("tracefs is not mounted at /sys/kernel/tracing{}", cause.as_ref().map(|cause| format!(" and cannot be mounted here ({cause})")).unwrap_or_default())]
     NoTracefs { cause: Option<io::Error> },
+    /// The kernel's functions cannot be recognised.
+    #[error("the handlers of the kernel's timers are not known: {0}")]
+    NoHandlers(#[from] KallsymsError),
     /// This kernel does not have what would be hooked.
     #[error("this kernel has no {0}")]
     NoHook(String),
@@ -75,6 +79,9 @@ impl Refusal {
                 "use a kernel with CONFIG_DEBUG_INFO_BTF=y; in a container mount /sys/kernel/btf".to_owned()
             }
             Self::NoTracefs { .. } => "mount -t tracefs tracefs /sys/kernel/tracing".to_owned(),
+            Self::NoHandlers(KallsymsError::Hidden) => {
+                "sysctl kernel.kptr_restrict=1 and CAP_SYSLOG, so that /proc/kallsyms tells addresses".to_owned()
+            }
             Self::Memlock { .. } => "ulimit -l unlimited, or run as root".to_owned(),
             Self::Map { name, .. } if name == "EVENTS" => "use Linux 5.8 or later".to_owned(),
             Self::Abi { .. } | Self::Object(_) => "rebuild with: cargo xtask build".to_owned(),

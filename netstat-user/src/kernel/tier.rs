@@ -66,6 +66,8 @@ impl FromStr for Tier {
 pub enum Feature {
     /// Changes of state.
     States,
+    /// Half-open connections, the life of TIME_WAIT, and the port of a socket that connects.
+    Minis,
     /// Bytes waiting in queues, as calls change them.
     Queues,
     /// Which process accepted a connection.
@@ -76,12 +78,13 @@ pub enum Feature {
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 4] = [Self::States, Self::Queues, Self::Accept, Self::Listing];
+    pub const ALL: [Self; 5] = [Self::States, Self::Minis, Self::Queues, Self::Accept, Self::Listing];
 
     /// What it is, for people.
     pub const fn name(self) -> &'static str {
         match self {
             Self::States => "state changes",
+            Self::Minis => "half-open and waiting",
             Self::Queues => "queue changes",
             Self::Accept => "accepting process",
             Self::Listing => "listing",
@@ -99,6 +102,12 @@ impl Feature {
             (Self::States, Some(Fentry | TpBtf)) => &[TpBtf],
             (Self::States, Some(RawTp | Kprobe)) => &[RawTp],
             (Self::States, Some(Tracepoint)) => &[Tracepoint],
+            (Self::Minis, None) => &[Fentry, Kprobe, TpBtf, RawTp],
+            (Self::Minis, Some(Fentry)) => &[Fentry],
+            (Self::Minis, Some(TpBtf)) => &[TpBtf],
+            (Self::Minis, Some(RawTp)) => &[RawTp],
+            (Self::Minis, Some(Kprobe)) => &[Kprobe],
+            (Self::Minis, Some(Tracepoint)) => &[],
             (Self::Queues, None) => &[Fentry, Kprobe, TpBtf, Tracepoint],
             (Self::Queues, Some(Fentry)) => &[Fentry],
             (Self::Queues, Some(TpBtf)) => &[TpBtf],
@@ -150,7 +159,7 @@ mod tests {
     #[test]
     fn a_forced_tier_leaves_one_rung_at_most() {
         for tier in Tier::ALL {
-            for feature in [Feature::States, Feature::Queues, Feature::Accept] {
+            for feature in [Feature::States, Feature::Minis, Feature::Queues, Feature::Accept] {
                 let open = feature.ladder(None);
                 let forced = feature.ladder(Some(tier));
                 assert!(

@@ -1,7 +1,7 @@
 //! Everything the table can be told, whoever noticed it.
 
 use super::{Comm, Family, Mono, Pid, Process, SockRow, TcpState, Tuple};
-pub use netstat_common::event::{Direction, How as Seen};
+pub use netstat_common::event::{Direction, How as Seen, Mini};
 use std::num::NonZeroU64;
 
 /// What names a socket. At least one is present in anything that comes from a source.
@@ -86,6 +86,30 @@ pub struct OwnerSeen {
     pub how: Seen,
 }
 
+/// Something happened to a connection that is no full socket: one that is half open (`struct request_sock`), or one that
+/// only waits for its end (`struct inet_timewait_sock`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MiniSeen {
+    pub at: Mono,
+    /// Its address in the kernel, which is another one than that of the socket before or after it.
+    pub pointer: NonZeroU64,
+    /// A timewait socket keeps the cookie of its socket; a request has one when somebody asked for it.
+    pub cookie: Option<NonZeroU64>,
+    pub what: Mini,
+    /// SYN_RECV, FIN_WAIT2 or TIME_WAIT.
+    pub state: TcpState,
+    /// With [`Mini::Begins`] and [`Mini::Goes`].
+    pub identity: Option<Identity>,
+}
+
+/// A socket that connects has chosen its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortSeen {
+    pub at: Mono,
+    pub id: SockId,
+    pub identity: Identity,
+}
+
 /// One record of the kernel half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -98,6 +122,8 @@ pub enum Event {
     Queue(QueueChange),
     Owner(OwnerSeen),
     Process(Process),
+    Mini(MiniSeen),
+    Port(PortSeen),
 }
 
 /// A set of states, one bit each (`1 << state`), as sock_diag takes it.

@@ -9,8 +9,8 @@ pub mod told;
 
 pub use endpoint::{Endpoint, Family, Tuple};
 pub use fact::{
-    Answer, Event, Fact, Holder, Identity, Listing, Moved, OwnerSeen, Question, QueueChange, SockId, States,
-    Totals,
+    Answer, Event, Fact, Holder, Identity, Listing, Mini, MiniSeen, Moved, OwnerSeen, PortSeen, Question,
+    QueueChange, SockId, States, Totals,
 };
 pub use process::{Comm, Pid, Process};
 pub use sock::{Protocol, SockRow, Timer, TimerKind, UnixKind, UnixRow, UnixState};

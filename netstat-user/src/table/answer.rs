@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The kernel's timers run late by up to an eighth of their time (timer wheel), and by a tick at least.
 const TIMER_SLACK: Duration = Duration::from_millis(12);
 /// Pause between two questions about a socket that changes without events.
-const ASK_AGAIN: Duration = Duration::from_millis(250);
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 impl Table {
     /// Tells a move to TIME_WAIT that still waits for the kernel's word, when the word cannot come any more.
@@ -91,11 +91,15 @@ impl Table {
         if state == TcpState::Close || (flags.has(Flags::SINCE) && since > answer.at) {
             return;
         }
-        let unannounced = flags.has(Flags::MINISOCK) || flags.has(Flags::REQUEST);
+        if let (Some(at), None) = (self.ending(index), answer.row) {
+            return self.end_mini(index, at, out);
+        }
+        let mini = row.mini;
+        let unannounced = (flags.has(Flags::MINISOCK) || flags.has(Flags::REQUEST)) && mini == 0;
         match answer.row {
             Some(seen) if seen.state == state => {
                 self.adopt(index, &seen);
-                if unannounced {
+                if unannounced || state == TcpState::FinWait2 && flags.has(Flags::MINISOCK) {
                     self.ask_at(index, answer.at.after(self.pause(&seen, since, answer.at)));
                 }
             }

@@ -73,9 +73,10 @@ impl Table {
         if self.is_repeated(&moved) {
             return;
         }
+        self.elapse(moved.at, out);
         self.untangle(&moved);
         let birth = self.birth(&moved);
-        let index = match self.find(moved.id) {
+        let index = match self.find(moved.id).or_else(|| self.requested(&moved)) {
             Some(index) if self.is_another(index, &moved) => {
                 self.replaced(index, moved.at, out);
                 self.forget_id(index, moved.id.cookie);
@@ -106,14 +107,25 @@ impl Table {
         };
         self.make_room(index, moved.at, out);
         self.attribute(index, &moved);
+        if moved.from == TcpState::SynRecv {
+            self.established(index, &moved);
+        }
         if let Some(at) = birth {
             self.tell_birth(index, at, out);
         }
+        // Its port is known now, if ever.
+        self.connects(index, out);
         if moved.to == TcpState::Close {
             self.forget_pointer(index);
         }
-        if moved.to == TcpState::Close && matches!(moved.from, TcpState::FinWait2 | TcpState::Closing) {
+        if moved.to == TcpState::Close && self.lives_on(index, &moved, out) {
+            return;
+        }
+        let unsure = matches!(moved.from, TcpState::FinWait2 | TcpState::Closing);
+        if moved.to == TcpState::Close && unsure && !(self.limits.minis && self.blind.is_none()) {
             self.perhaps_time_wait(index, moved);
+        } else if moved.to == TcpState::SynSent && self.limits.minis {
+            self.begin_connect(index, &moved, out);
         } else {
             self.transit(index, Change::event(&moved), out);
         }
@@ -301,7 +313,7 @@ impl Table {
 
     /// A socket in TIME_WAIT whose addresses a new connection has was replaced by it (`tcp_tw_reuse`, or a SYN with
     /// a later sequence number, RFC 9293 section 3.6.1).
-    fn make_room(&mut self, index: u32, at: Mono, out: &mut Vec<Told>) {
+    pub(super) fn make_room(&mut self, index: u32, at: Mono, out: &mut Vec<Told>) {
         let Some(row) = self.rows.at(index) else { return };
         let place = row.place();
         if self.waiting.is_empty() || row.state == TcpState::TimeWait || !place.is_connection() {
@@ -311,7 +323,9 @@ impl Table {
             && old != index
         {
             self.settle(old, out);
-            if self.rows.at(old).is_some_and(|row| row.state == TcpState::TimeWait) {
+            if let Some(at) = self.ending(old) {
+                self.end_mini(old, at, out);
+            } else if self.rows.at(old).is_some_and(|row| row.state == TcpState::TimeWait) {
                 self.transit(
                     old,
                     Change::seen(at, TcpState::TimeWait, TcpState::Close, Learnt::Deduced),

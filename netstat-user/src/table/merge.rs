@@ -71,6 +71,7 @@ impl Table {
     /// A listed socket that the table has.
     fn compare(&mut self, index: u32, seen: &SockRow, listing: &Listing, out: &mut Vec<Told>) {
         let pending = self.pending.contains_key(&index);
+        let ends = self.ending(index).is_some();
         let Some(row) = self.rows.at_mut(index) else { return };
         if row.flags.has(Flags::ABSENT) {
             row.flags.clear(Flags::ABSENT);
@@ -89,6 +90,9 @@ impl Table {
             if row.state == seen.state {
                 self.adopt(index, seen);
             }
+            return;
+        }
+        if ends {
             return;
         }
         let (old, flags) = (row.state, row.flags);
@@ -144,7 +148,7 @@ impl Table {
         if listing.initial {
             return;
         }
-        if !request {
+        if !request || self.limits.minis {
             self.count_repair();
         }
         let from = if request { TcpState::Listen } else { TcpState::Close };
@@ -183,6 +187,7 @@ impl Table {
                     && !row.flags.has(Flags::ASKED)
                     && seen.get(*index as usize) == Some(&false)
                     && !self.pending.contains_key(index)
+                    && self.ending(*index).is_none()
             })
             .map(|(index, _)| index)
             .collect();

@@ -15,17 +15,20 @@
 //! * Memory is bounded by [`Limits::rows`]; what had to go is counted.
 
 mod answer;
+mod change;
 mod event;
 mod merge;
+mod mini;
 mod owner;
 mod processes;
 mod retain;
 mod row;
 
 use crate::model::{
-    Answer, Conn, Ended, Event, Fact, How, Learnt, Mono, Moved, Owner, Pid, Question, SockId, TcpState, Told,
-    Totals, Transition,
+    Answer, Conn, Event, Fact, How, Learnt, Mono, Moved, Owner, Pid, Question, SockId, TcpState, Told, Totals,
 };
+use change::Change;
+use mini::Minis;
 use processes::Processes;
 use row::{Flags, Place, Row, Rows};
 use rustc_hash::FxHashMap;
@@ -45,11 +48,14 @@ pub struct Limits {
     pub keep_closed: Duration,
     /// Whether a kernel half reports changes. Without one every change is learnt by listing, and that repairs nothing.
     pub events: bool,
+    /// Whether it also reports what happens to half-open connections and to those in TIME_WAIT, and the port of a socket
+    /// that connects.
+    pub minis: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rows: 1_000_000, keep_closed: Duration::from_secs(5), events: true }
+        Self { rows: 1_000_000, keep_closed: Duration::from_secs(5), events: true, minis: false }
     }
 }
 
@@ -102,6 +108,7 @@ pub struct Table {
     children_by_age: VecDeque<(Mono, u64)>,
     /// Moves to CLOSE that wait for the kernel's word on TIME_WAIT.
     pending: FxHashMap<u32, Moved>,
+    minis: Minis,
     /// Counters of connections of which only FIN_WAIT2 without an owner is left: told with their next change.
     orphans: FxHashMap<u32, Totals>,
     /// Rows that turned out to be another row's socket, which a listing had entered before the two could be matched.
@@ -132,6 +139,7 @@ impl Table {
             children: FxHashMap::default(),
             children_by_age: VecDeque::new(),
             pending: FxHashMap::default(),
+            minis: Minis::default(),
             orphans: FxHashMap::default(),
             twins: Vec::new(),
             due: BinaryHeap::new(),
@@ -153,6 +161,8 @@ impl Table {
             Fact::Event(Event::Child { at, pointer }) => self.child(at, pointer),
             Fact::Event(Event::Queue(change)) => self.queue(change, out),
             Fact::Event(Event::Owner(seen)) => self.owner_seen(seen),
+            Fact::Event(Event::Mini(seen)) => self.mini(seen, out),
+            Fact::Event(Event::Port(seen)) => self.port(seen, out),
             Fact::Event(Event::Process(process)) | Fact::Process(process) => self.processes.told(process),
             Fact::Listing(listing) => self.listed(now, listing, out),
             Fact::Answer(answer) => self.answered(answer, out),
@@ -232,7 +242,12 @@ impl Table {
             }
             self.due.pop();
             let Some(row) = self.rows.get_mut(index, generation) else { continue };
-            if row.state == TcpState::Close || row.flags.has(Flags::ASKED) {
+            // What has events need not be asked about, unless some were lost.
+            let told = row.mini != 0
+                && row.state != TcpState::FinWait2
+                && !row.flags.has(Flags::ABSENT)
+                && self.blind.is_none();
+            if row.state == TcpState::Close || row.flags.has(Flags::ASKED) || told {
                 continue;
             }
             row.flags.set(Flags::ASKED);
@@ -311,50 +326,6 @@ impl Table {
         Some(Owner { pid: process.pid, comm: process.comm, how })
     }
 
-    /// Moves a row to another state and tells it.
-    fn transit(&mut self, index: u32, mut change: Change, out: &mut Vec<Told>) {
-        if let Some(totals) = self.orphans.remove(&index) {
-            change.totals = change.totals.or(Some(totals));
-        }
-        let Some(row) = self.rows.at_mut(index) else { return };
-        let spent =
-            (row.flags.has(Flags::SINCE) && row.state == change.from && change.from != TcpState::Close)
-                .then(|| change.at.since(row.since));
-        let old = row.state;
-        row.state = change.to;
-        row.since = change.at;
-        row.flags.set(Flags::SINCE);
-        if change.learnt == Learnt::Listing {
-            // It happened at some time before: the time in the new state is not known either.
-            row.flags.clear(Flags::SINCE);
-        }
-        self.reindex(index, old, change.to);
-        self.tell(index, change, spent, out);
-    }
-
-    /// Tells a change that the row already shows.
-    fn tell(&mut self, index: u32, change: Change, spent: Option<Duration>, out: &mut Vec<Told>) {
-        let Some(row) = self.rows.at_mut(index) else { return };
-        let minisock = row.flags.has(Flags::MINISOCK);
-        let over = !row.flags.has(Flags::ENDED)
-            && !matches!(change.from, TcpState::Listen | TcpState::Close)
-            && (change.to == TcpState::Close || minisock);
-        if over {
-            row.flags.set(Flags::ENDED);
-        }
-        let Change { at, from, to, learnt, err, actor, totals } = change;
-        let Some(row) = self.rows.at(index) else { return };
-        let conn = self.conn(row);
-        if from != to {
-            self.counts.transitions += 1;
-            out.push(Told::Transition(Transition { at, from, to, spent, learnt, err, actor, conn, totals }));
-        }
-        if over {
-            self.counts.ended += 1;
-            out.push(Told::Ended(Ended { at, conn, from, err, totals }));
-        }
-    }
-
     /// Keeps the indices true after a change of state, and remembers what the new state needs.
     fn reindex(&mut self, index: u32, old: TcpState, new: TcpState) {
         let Some(row) = self.rows.at(index) else { return };
@@ -371,7 +342,11 @@ impl Table {
         if old == TcpState::TimeWait && self.waiting.get(&place) == Some(&index) {
             self.waiting.remove(&place);
         }
+        if old == TcpState::SynRecv {
+            self.minis.forget_request(&place, index);
+        }
         match new {
+            TcpState::SynRecv if row.flags.has(Flags::REQUEST) => self.minis.add_request(place, index),
             TcpState::Listen => self.listeners.entry(listener).or_default().push(index),
             TcpState::TimeWait => {
                 self.waiting.insert(place, index);
@@ -428,35 +403,5 @@ fn question(index: u32, row: &Row) -> Question {
         netns: row.netns,
         tuple: row.tuple,
         cookie: NonZeroU64::new(row.cookie),
-    }
-}
-
-/// A change of state on its way to be told.
-#[derive(Clone, Copy, Debug)]
-struct Change {
-    at: Mono,
-    from: TcpState,
-    to: TcpState,
-    learnt: Learnt,
-    err: u16,
-    actor: Option<Pid>,
-    totals: Option<Totals>,
-}
-
-impl Change {
-    fn event(moved: &Moved) -> Self {
-        Self {
-            at: moved.at,
-            from: moved.from,
-            to: moved.to,
-            learnt: Learnt::Event,
-            err: moved.err,
-            actor: moved.actor,
-            totals: moved.totals,
-        }
-    }
-
-    fn seen(at: Mono, from: TcpState, to: TcpState, learnt: Learnt) -> Self {
-        Self { at, from, to, learnt, err: 0, actor: None, totals: None }
     }
 }

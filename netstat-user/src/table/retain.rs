@@ -72,6 +72,7 @@ impl Table {
             if self.waiting.get(&place) == Some(&index) {
                 self.waiting.remove(&place);
             }
+            self.minis.forget_request(&place, index);
             if let Some(rows) = self.listeners.get_mut(&listener) {
                 rows.retain(|&other| other != index);
                 if rows.is_empty() {
@@ -91,6 +92,7 @@ impl Table {
         }
         self.pending.remove(&index);
         self.orphans.remove(&index);
+        self.minis.forget(row.mini, index);
         if row.how != 0 {
             self.processes.disown(row.owner);
         }

@@ -69,6 +69,8 @@ pub(super) struct Row {
     pub cookie: u64,
     /// 0: not known.
     pub pointer: u64,
+    /// Address of the request or timewait socket that it is now, whose events tell of it; 0: none, or not known.
+    pub mini: u64,
     /// 0: not known.
     pub cgroup: u64,
     pub tuple: Tuple,
@@ -98,6 +100,7 @@ impl Row {
             opened: Mono(0),
             cookie: 0,
             pointer: 0,
+            mini: 0,
             cgroup: identity.cgroup.map_or(0, NonZeroU64::get),
             tuple: identity.tuple,
             netns: identity.netns,
@@ -129,7 +132,7 @@ impl Row {
     /// Whether the socket that moved can be this row's by its addresses: what is not chosen yet fits anything.
     pub fn may_move(&self, moved: &Moved) -> bool {
         let Some(identity) = &moved.identity else { return true };
-        let (ours, theirs) = (&self.tuple, &identity.tuple);
+        let (ours, theirs) = (&self.place().tuple, &Place::of(identity.netns, &identity.tuple).tuple);
         let ports = ours.lport == theirs.lport || ours.lport == 0 || theirs.lport == 0;
         let listens = (self.state == TcpState::Listen) == (moved.from == TcpState::Listen);
         listens
@@ -154,15 +157,30 @@ impl Row {
 
 impl Place {
     /// The bound device is left out: a child has it from its listener, its TIME_WAIT socket too, but /proc does not
-    /// tell it.
+    /// tell it. IPv4-mapped addresses count as IPv4: the request of a connection to an IPv6 listener has the one form, its
+    /// socket the other.
     pub fn of(netns: u32, tuple: &Tuple) -> Self {
-        Self { netns, tuple: Tuple { bound_if: 0, ..*tuple } }
+        let mut tuple = Tuple { bound_if: 0, ..*tuple };
+        if tuple.family == Family::V6
+            && let (Some(laddr), Some(raddr)) = (mapped(&tuple.laddr), mapped(&tuple.raddr))
+        {
+            tuple = Tuple { family: Family::V4, laddr, raddr, ..tuple };
+        }
+        Self { netns, tuple }
     }
 
     /// Whether this is one connection's place: both ports are known.
     pub fn is_connection(&self) -> bool {
         self.tuple.lport != 0 && self.tuple.rport != 0
     }
+}
+
+/// An IPv4-mapped address (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2) as an IPv4 one.
+fn mapped(address: &[u8; 16]) -> Option<[u8; 16]> {
+    let (prefix, rest) = address.split_at(12);
+    let mut short = [0; 16];
+    short.split_at_mut(4).0.copy_from_slice(rest);
+    (prefix == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]).then_some(short)
 }
 
 /// Rows by index. An index is reused; a generation tells its users apart.

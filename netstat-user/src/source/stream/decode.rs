@@ -1,10 +1,10 @@
 //! Records of the kernel half, as model types. Safe code only: any bytes give events or errors.
 
-use crate::model::fact::{OwnerSeen, QueueChange, Seen};
+use crate::model::fact::{MiniSeen, OwnerSeen, PortSeen, QueueChange, Seen};
 use crate::model::{
     Comm, Event, Family, Identity, Mono, Moved, Pid, Process, SockId, TcpState, Totals, Tuple,
 };
-use netstat_common::event::{Direction, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER};
+use netstat_common::event::{Direction, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER, Mini};
 use netstat_common::{AF_INET, Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
 use std::mem::offset_of;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -112,6 +112,17 @@ fn event(bytes: &[u8]) -> Result<Event, DecodeError> {
             Ok(Event::Owner(OwnerSeen { at: record.at(), id: record.id(0)?, pid, how }))
         }
         Kind::Process => record.process(),
+        Kind::Mini => {
+            let tuple = offset_of!(RawFull, tuple);
+            let cookie = NonZeroU64::new(record.other(tuple));
+            record.mini(cookie, Some(record.identity(tuple)?))
+        }
+        Kind::MiniEnd => record.mini(None, None),
+        Kind::Port => {
+            let tuple = offset_of!(RawFull, tuple);
+            let id = record.id(record.other(tuple))?;
+            Ok(Event::Port(PortSeen { at: record.at(), id, identity: record.identity(tuple)? }))
+        }
     }
 }
 
@@ -231,6 +242,20 @@ impl Record<'_> {
             sent: u32_at(self.bytes, offset_of!(RawQueue, sent)),
             received: u32_at(self.bytes, offset_of!(RawQueue, received)),
             actor: self.actor(),
+        }))
+    }
+
+    fn mini(&self, cookie: Option<NonZeroU64>, identity: Option<Identity>) -> Result<Event, DecodeError> {
+        let code = u8_at(self.bytes, offset_of!(RawHead, from));
+        let what =
+            Mini::try_from(code).map_err(|unknown| DecodeError::Code { kind: self.kind, code: unknown.0 })?;
+        Ok(Event::Mini(MiniSeen {
+            at: self.at(),
+            pointer: NonZeroU64::new(self.sock).ok_or(DecodeError::NoSocket(self.kind))?,
+            cookie,
+            what,
+            state: self.state(offset_of!(RawHead, to))?,
+            identity,
         }))
     }
 

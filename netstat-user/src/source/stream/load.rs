@@ -7,19 +7,24 @@ use super::around::{loader, memlock, own_number, private_tracefs, raise_memlock}
 use super::object::{At, OBJECT, check_abi, hooks};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
-use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format};
+use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format, kallsyms};
 use aya::Ebpf;
-use aya::programs::{BtfTracePoint, FExit, KProbe, Program, RawTracePoint, TracePoint};
-use netstat_common::config::{MAX_PORTS, QueueStore};
+use aya::maps::Array;
+use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, RawTracePoint, TracePoint};
+use netstat_common::config::{HANDLERS, MAX_PORTS, QueueStore};
 use netstat_common::{Config, Layout, Offsets};
 use std::path::Path;
 
 /// Structures, functions and types of tracepoints that are looked up in the kernel's types.
-const TYPES: [&str; 19] = [
+const TYPES: [&str; 34] = [
     "sock_common",
     "sock",
     "inet_sock",
+    "inet_connection_sock",
     "tcp_sock",
+    "inet_timewait_sock",
+    "request_sock",
+    "timer_list",
     "net",
     "cgroup",
     "kernfs_node",
@@ -31,10 +36,21 @@ const TYPES: [&str; 19] = [
     "socket",
     "tcp_sendmsg",
     "tcp_recvmsg",
+    "tcp_connect",
     "inet_csk_accept",
+    "inet_csk_reqsk_queue_hash_add",
+    "__inet_csk_reqsk_queue_drop",
+    "inet_twsk_hashdance",
+    "inet_twsk_hashdance_schedule",
+    "__inet_twsk_schedule",
+    "inet_twsk_kill",
     "btf_trace_inet_sock_set_state",
     "btf_trace_sock_send_length",
     "btf_trace_sock_recv_length",
+    "btf_trace_timer_start",
+    "btf_trace_timer_cancel",
+    "btf_trace_timer_expire_entry",
+    "btf_trace_kfree_skb",
 ];
 
 /// The loaded object with its hooks attached.
@@ -135,12 +151,13 @@ impl<'a> Assembly<'a> {
     }
 
     /// Under a forced tier what was asked for must be had. Which process accepted is a bonus where the tier has no call
-    /// to hook but only the ends of system calls.
+    /// to hook but only the ends of system calls; what is no full socket can be asked about.
     fn complete(&self, mut assembled: Assembled) -> Result<Assembled, StreamError> {
         let Some(tier) = self.options.tier else { return Ok(assembled) };
         for choice in &mut assembled.choices {
-            let bonus = choice.feature == Feature::Accept
-                && matches!(tier, Tier::TpBtf | Tier::RawTp | Tier::Tracepoint);
+            let bonus = choice.feature == Feature::Minis
+                || choice.feature == Feature::Accept
+                    && matches!(tier, Tier::TpBtf | Tier::RawTp | Tier::Tracepoint);
             if choice.tier.is_none()
                 && !bonus
                 && let Some(Refused { why, .. }) = choice.refused.pop()
@@ -165,6 +182,7 @@ impl<'a> Assembly<'a> {
         loop {
             let mut ebpf = self.object(cookies, store)?;
             self.load(&mut ebpf, Feature::States, tier)?;
+            let minis = self.choose(&mut ebpf, Feature::Minis, Feature::Minis.ladder(self.options.tier));
             let accept_ladder =
                 if self.options.owners { Feature::Accept.ladder(self.options.tier) } else { &[] };
             let accept = self.choose(&mut ebpf, Feature::Accept, accept_ladder);
@@ -180,7 +198,7 @@ impl<'a> Assembly<'a> {
             }
             queues.refused = queues_refused;
             self.attach(&mut ebpf, Feature::States, tier)?;
-            return Ok(Assembled { ebpf, choices: vec![queues, accept] });
+            return Ok(Assembled { ebpf, choices: vec![minis, queues, accept] });
         }
     }
 
@@ -192,11 +210,12 @@ impl<'a> Assembly<'a> {
             match tried {
                 Ok(()) => return Choice { feature, tier: Some(tier), refused },
                 Err(why) => {
-                    for (program, _) in hooks(feature, tier) {
+                    for (program, _) in hooks(feature, tier).iter().copied().flatten() {
                         // What was attached before the refusal must not stay; what was not cannot be unloaded.
                         if let Some(program) = ebpf.program_mut(program) {
                             let _ = match program {
                                 Program::BtfTracePoint(program) => program.unload(),
+                                Program::FEntry(program) => program.unload(),
                                 Program::FExit(program) => program.unload(),
                                 Program::RawTracePoint(program) => program.unload(),
                                 Program::KProbe(program) => program.unload(),
@@ -289,54 +308,109 @@ impl<'a> Assembly<'a> {
     /// Puts the programs of a tier into the kernel.
     fn load(&self, ebpf: &mut Ebpf, feature: Feature, tier: Tier) -> Result<(), Refusal> {
         self.admits(feature, tier)?;
-        for &(name, at) in hooks(feature, tier) {
-            let program = program(ebpf, name)?;
-            let loaded = match (program, at) {
-                (Program::BtfTracePoint(program), At::Btf(tracepoint)) => {
-                    program.load(tracepoint, &self.number(at, &format!("btf_trace_{tracepoint}"))?)
-                }
-                (Program::FExit(program), At::Fexit(function)) => {
-                    program.load(function, &self.number(at, function)?)
-                }
-                (Program::RawTracePoint(program), At::Raw(_)) => program.load(),
-                (Program::KProbe(program), At::Probe(_)) => program.load(),
-                (Program::KProbe(_), At::Also(_)) | (Program::TracePoint(_), At::AlsoClassic(..)) => Ok(()),
-                (Program::TracePoint(program), At::Classic(..)) => program.load(),
-                _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
-            };
-            loaded.map_err(|error| Refusal::from_program(name, &at.to_string(), error))?;
+        if feature == Feature::Minis && matches!(tier, Tier::TpBtf | Tier::RawTp) {
+            write_handlers(ebpf)?;
         }
-        Ok(())
+        hooks(feature, tier).iter().try_for_each(|group| {
+            // All that can be: which of them attaches is seen later.
+            let tried: Vec<_> = group.iter().map(|&(name, at)| self.load_one(ebpf, name, at)).collect();
+            any(tried)
+        })
+    }
+
+    fn load_one(&self, ebpf: &mut Ebpf, name: &'static str, at: At) -> Result<(), Refusal> {
+        let program = program(ebpf, name)?;
+        let is_loaded = program.fd().is_ok();
+        let loaded = match (program, at) {
+            (Program::KProbe(_), At::Also(_)) | (Program::TracePoint(_), At::AlsoClassic(..)) => Ok(()),
+            (Program::KProbe(_), At::Probe(_)) if is_loaded => Ok(()),
+            (Program::BtfTracePoint(program), At::Btf(tracepoint)) => {
+                program.load(tracepoint, &self.number(at, &format!("btf_trace_{tracepoint}"))?)
+            }
+            (Program::BtfTracePoint(program), At::AlsoBtf(tracepoint)) => {
+                // A kernel that refuses it has other arguments there.
+                if let Ok(number) = self.number(at, &format!("btf_trace_{tracepoint}")) {
+                    let _ = program.load(tracepoint, &number);
+                }
+                Ok(())
+            }
+            (Program::FEntry(program), At::Fentry(function)) => {
+                let number = self.number(at, function)?;
+                if is_loaded { Ok(()) } else { program.load(function, &number) }
+            }
+            (Program::FExit(program), At::Fexit(function)) => {
+                program.load(function, &self.number(at, function)?)
+            }
+            (Program::RawTracePoint(program), At::Raw(_)) => program.load(),
+            (Program::KProbe(program), At::Probe(_)) => program.load(),
+            (Program::TracePoint(program), At::Classic(..)) => program.load(),
+            _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
+        };
+        loaded.map_err(|error| Refusal::from_program(name, &at.to_string(), error))
     }
 
     /// Attaches the loaded programs of a tier.
     fn attach(&self, ebpf: &mut Ebpf, feature: Feature, tier: Tier) -> Result<(), Refusal> {
-        for &(name, at) in hooks(feature, tier) {
-            let program = program(ebpf, name)?;
-            let attached = match (program, at) {
-                (Program::BtfTracePoint(program), _) => BtfTracePoint::attach(program).map(drop),
-                (Program::FExit(program), _) => FExit::attach(program).map(drop),
-                (Program::RawTracePoint(program), At::Raw(tracepoint)) => {
-                    RawTracePoint::attach(program, tracepoint).map(drop)
+        hooks(feature, tier).iter().try_for_each(|group| {
+            let mut tried = Vec::new();
+            for &(name, at) in *group {
+                let attached = attach_one(ebpf, name, at);
+                let done = attached.is_ok();
+                tried.push(attached);
+                if done {
+                    break;
                 }
-                (Program::KProbe(program), At::Probe(function)) => {
-                    KProbe::attach(program, function, 0).map(drop)
-                }
-                (Program::KProbe(program), At::Also(function)) => {
-                    // A kernel without it needs it not.
-                    let _ = KProbe::attach(program, function, 0);
-                    Ok(())
-                }
-                (
-                    Program::TracePoint(program),
-                    At::Classic(system, event) | At::AlsoClassic(system, event),
-                ) => TracePoint::attach(program, system, event).map(drop),
-                _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
-            };
-            attached.map_err(|error| Refusal::from_program(name, &at.to_string(), error))?;
-        }
-        Ok(())
+            }
+            any(tried)
+        })
     }
+}
+
+fn attach_one(ebpf: &mut Ebpf, name: &'static str, at: At) -> Result<(), Refusal> {
+    let attached = match (program(ebpf, name)?, at) {
+        (Program::BtfTracePoint(program), At::AlsoBtf(_)) => {
+            let _ = BtfTracePoint::attach(program);
+            Ok(())
+        }
+        (Program::BtfTracePoint(program), _) => BtfTracePoint::attach(program).map(drop),
+        (Program::FEntry(program), _) => FEntry::attach(program).map(drop),
+        (Program::FExit(program), _) => FExit::attach(program).map(drop),
+        (Program::RawTracePoint(program), At::Raw(tracepoint)) => {
+            RawTracePoint::attach(program, tracepoint).map(drop)
+        }
+        (Program::KProbe(program), At::Probe(function)) => KProbe::attach(program, function, 0).map(drop),
+        (Program::KProbe(program), At::Also(function)) => {
+            // A kernel without it needs it not.
+            let _ = KProbe::attach(program, function, 0);
+            Ok(())
+        }
+        (Program::TracePoint(program), At::Classic(system, event) | At::AlsoClassic(system, event)) => {
+            TracePoint::attach(program, system, event).map(drop)
+        }
+        _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
+    };
+    attached.map_err(|error| Refusal::from_program(name, &at.to_string(), error))
+}
+
+/// The first success, or else the first refusal.
+fn any(tried: Vec<Result<(), Refusal>>) -> Result<(), Refusal> {
+    let mut first = Ok(());
+    for result in tried {
+        if result.is_ok() {
+            return result;
+        }
+        first = first.and(result);
+    }
+    first
+}
+
+/// Tells the hooks that see timers which ones matter.
+fn write_handlers(ebpf: &mut Ebpf) -> Result<(), Refusal> {
+    let addresses = kallsyms::addresses(Path::new("/"), HANDLERS)?;
+    let map = ebpf.map_mut("HANDLERS").ok_or_else(|| Refusal::Object("it has no map HANDLERS".to_owned()))?;
+    let written =
+        Array::<_, [u64; HANDLERS.len()]>::try_from(map).and_then(|mut map| map.set(0, addresses, 0));
+    written.map_err(|cause| failed("writing the map HANDLERS", cause))
 }
 
 fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Refusal> {

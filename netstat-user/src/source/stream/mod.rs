@@ -260,7 +260,7 @@ impl AsFd for Stream {
 }
 
 impl Control {
-    /// How each feature is had, in the order states, queues, accept.
+    /// How each feature is had, in the order states, minis, queues, accept.
     pub fn choices(&self) -> &[Choice] {
         &self.choices
     }

@@ -12,7 +12,10 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), 
 pub enum At {
     Btf(&'static str),
     Raw(&'static str),
+    Fentry(&'static str),
     Fexit(&'static str),
+    /// Where the kernel has that tracepoint with these arguments.
+    AlsoBtf(&'static str),
     /// Entry or return; the program's section says which.
     Probe(&'static str),
     /// The same program once more, where the kernel has that function.
@@ -25,42 +28,80 @@ pub enum At {
 /// A program of the object and its place.
 pub type Hook = (&'static str, At);
 
-/// The programs of a feature in a tier.
-pub fn hooks(feature: Feature, tier: Tier) -> &'static [Hook] {
+/// The programs of a feature in a tier: of each group, the first that the kernel takes.
+pub fn hooks(feature: Feature, tier: Tier) -> &'static [&'static [Hook]] {
     use At::*;
     match (feature, tier) {
-        (Feature::States, Tier::TpBtf) => {
-            &[("state_btf", Btf("inet_sock_set_state")), ("state_btf_spare", Btf("inet_sock_set_state"))]
-        }
-        (Feature::States, Tier::RawTp) => {
-            &[("state_raw", Raw("inet_sock_set_state")), ("state_raw_spare", Raw("inet_sock_set_state"))]
-        }
+        (Feature::States, Tier::TpBtf) => &[
+            &[("state_btf", Btf("inet_sock_set_state"))],
+            &[("state_btf_spare", Btf("inet_sock_set_state"))],
+        ],
+        (Feature::States, Tier::RawTp) => &[
+            &[("state_raw", Raw("inet_sock_set_state"))],
+            &[("state_raw_spare", Raw("inet_sock_set_state"))],
+        ],
         (Feature::States, Tier::Tracepoint) => {
-            &[("state_tracepoint", Classic("sock", "inet_sock_set_state"))]
+            &[&[("state_tracepoint", Classic("sock", "inet_sock_set_state"))]]
         }
+        (Feature::Minis, Tier::Fentry) => &[
+            &[
+                ("timewait_fentry", Fentry("inet_twsk_hashdance_schedule")),
+                ("timewait_fentry", Fentry("inet_twsk_hashdance")),
+            ],
+            &[("timewait_goes_fentry", Fentry("__inet_twsk_schedule"))],
+            &[("timewait_over_fentry", Fentry("inet_twsk_kill"))],
+            &[("request_fentry", Fentry("inet_csk_reqsk_queue_hash_add"))],
+            &[("request_over_fentry", Fentry("__inet_csk_reqsk_queue_drop"))],
+            &[("connect_fentry", Fentry("tcp_connect"))],
+        ],
+        (Feature::Minis, Tier::Kprobe) => &[
+            &[
+                ("timewait_kprobe", Probe("inet_twsk_hashdance_schedule")),
+                ("timewait_kprobe", Probe("inet_twsk_hashdance")),
+            ],
+            &[("timewait_goes_kprobe", Probe("__inet_twsk_schedule"))],
+            &[("timewait_over_kprobe", Probe("inet_twsk_kill"))],
+            &[("request_kprobe", Probe("inet_csk_reqsk_queue_hash_add"))],
+            &[
+                ("request_over_kprobe", Probe("__inet_csk_reqsk_queue_drop")),
+                ("request_unlinked_kprobe", Probe("reqsk_queue_unlink")),
+            ],
+            &[("connect_kprobe", Probe("tcp_connect"))],
+        ],
+        (Feature::Minis, Tier::TpBtf) => &[
+            &[("timer_start_btf", Btf("timer_start"))],
+            &[("timer_cancel_btf", Btf("timer_cancel"))],
+            &[("timer_expire_btf", Btf("timer_expire_entry"))],
+            &[("discarded_btf", AlsoBtf("kfree_skb"))],
+        ],
+        (Feature::Minis, Tier::RawTp) => &[
+            &[("timer_start_raw", Raw("timer_start"))],
+            &[("timer_cancel_raw", Raw("timer_cancel"))],
+            &[("timer_expire_raw", Raw("timer_expire_entry"))],
+        ],
         (Feature::Queues, Tier::Fentry) => {
-            &[("send_fexit", Fexit("tcp_sendmsg")), ("receive_fexit", Fexit("tcp_recvmsg"))]
+            &[&[("send_fexit", Fexit("tcp_sendmsg"))], &[("receive_fexit", Fexit("tcp_recvmsg"))]]
         }
         (Feature::Queues, Tier::Kprobe) => &[
-            ("send_kretprobe", Probe("tcp_sendmsg")),
-            ("send_kprobe", Probe("tcp_sendmsg")),
+            &[("send_kretprobe", Probe("tcp_sendmsg"))],
+            &[("send_kprobe", Probe("tcp_sendmsg"))],
             // From 6.1 on the one calls the other, and compilers put the first into its callers.
-            ("taken_kprobe", Probe("tcp_cleanup_rbuf")),
-            ("taken_kprobe", Also("__tcp_cleanup_rbuf")),
-            ("receive_kprobe", Probe("tcp_recvmsg")),
+            &[("taken_kprobe", Probe("tcp_cleanup_rbuf"))],
+            &[("taken_kprobe", Also("__tcp_cleanup_rbuf"))],
+            &[("receive_kprobe", Probe("tcp_recvmsg"))],
         ],
         (Feature::Queues, Tier::TpBtf) => {
-            &[("send_btf", Btf("sock_send_length")), ("receive_btf", Btf("sock_recv_length"))]
+            &[&[("send_btf", Btf("sock_send_length"))], &[("receive_btf", Btf("sock_recv_length"))]]
         }
         (Feature::Queues, Tier::Tracepoint) => &[
-            ("send_tracepoint", Classic("sock", "sock_send_length")),
-            ("receive_tracepoint", Classic("sock", "sock_recv_length")),
+            &[("send_tracepoint", Classic("sock", "sock_send_length"))],
+            &[("receive_tracepoint", Classic("sock", "sock_recv_length"))],
         ],
-        (Feature::Accept, Tier::Fentry) => &[("accept_fexit", Fexit("inet_csk_accept"))],
-        (Feature::Accept, Tier::Kprobe) => &[("accept_kretprobe", Probe("inet_csk_accept"))],
+        (Feature::Accept, Tier::Fentry) => &[&[("accept_fexit", Fexit("inet_csk_accept"))]],
+        (Feature::Accept, Tier::Kprobe) => &[&[("accept_kretprobe", Probe("inet_csk_accept"))]],
         (Feature::Accept, Tier::Tracepoint) => &[
-            ("accept_tracepoint", Classic("syscalls", "sys_exit_accept")),
-            ("accept_tracepoint", AlsoClassic("syscalls", "sys_exit_accept4")),
+            &[("accept_tracepoint", Classic("syscalls", "sys_exit_accept"))],
+            &[("accept_tracepoint", AlsoClassic("syscalls", "sys_exit_accept4"))],
         ],
         _ => &[],
     }
@@ -69,8 +110,10 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [Hook] {
 impl std::fmt::Display for At {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            At::Btf(tracepoint) | At::Raw(tracepoint) => write!(f, "tracepoint {tracepoint}"),
-            At::Fexit(function) | At::Probe(function) | At::Also(function) => {
+            At::Btf(tracepoint) | At::AlsoBtf(tracepoint) | At::Raw(tracepoint) => {
+                write!(f, "tracepoint {tracepoint}")
+            }
+            At::Fentry(function) | At::Fexit(function) | At::Probe(function) | At::Also(function) => {
                 write!(f, "function {function}")
             }
             At::Classic(system, event) | At::AlsoClassic(system, event) => {
@@ -126,10 +169,10 @@ mod tests {
     #[test]
     fn every_rung_has_programs_of_the_object() {
         let object = aya_symbols();
-        for feature in [Feature::States, Feature::Queues, Feature::Accept] {
+        for feature in [Feature::States, Feature::Minis, Feature::Queues, Feature::Accept] {
             for &tier in feature.ladder(None) {
                 assert!(!hooks(feature, tier).is_empty(), "{feature} {tier}");
-                for (name, _) in hooks(feature, tier) {
+                for (name, _) in hooks(feature, tier).iter().copied().flatten() {
                     assert!(object.iter().any(|symbol| symbol == name), "{name}");
                 }
             }

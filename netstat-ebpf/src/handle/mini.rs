@@ -1,0 +1,150 @@
+//! Connections that are no full sockets: half-open ones (`struct request_sock`) and those that only wait for their end
+//! (`struct inet_timewait_sock`).
+//!
+//! Both begin with a `struct sock_common`, like every socket, and are told by the address of that. They have no events
+//! of their own; they are seen by the functions that make and end them, or by their timers.
+
+use super::is_wanted;
+use crate::emit::emit;
+use crate::maps::{HANDLERS, config, offset};
+use crate::sock::{Address, Probed, Sock, probed};
+use netstat_common::event::{FLAG_POINTER, Mini, RawFull};
+use netstat_common::offsets::ABSENT;
+use netstat_common::{AF_INET, AF_INET6, IPPROTO_TCP, Kind, RawHead, RawTuple, TcpState};
+
+/// A request or timewait socket.
+#[derive(Clone, Copy)]
+struct Small(Address);
+
+impl Sock for Small {
+    const TYPED: bool = false;
+
+    #[inline(always)]
+    fn address(self) -> Address {
+        self.0
+    }
+
+    #[inline(always)]
+    fn tcp(self) -> Address {
+        self.0
+    }
+
+    #[inline(always)]
+    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
+        probed(base, at).unwrap_or_default()
+    }
+
+    /// Only TCP has them since DCCP is gone (6.16).
+    #[inline(always)]
+    fn protocol(self) -> u16 {
+        IPPROTO_TCP
+    }
+
+    #[inline(always)]
+    fn lport(self) -> u16 {
+        self.get(offset!(skc_num))
+    }
+
+    #[inline(always)]
+    fn name(self, head: &mut RawHead) -> u64 {
+        head.sock = self.0 as u64;
+        head.flags |= FLAG_POINTER;
+        self.get(offset!(skc_cookie))
+    }
+
+    #[inline(always)]
+    fn tuple(self, tuple: &mut RawTuple) {
+        tuple.netns = if config!(netns) == 0 { self.inum(self.net()) } else { config!(netns) };
+        tuple.uid = u32::MAX;
+        tuple.family = self.family();
+        tuple.rport = self.rport();
+        tuple.bound_if = self.get(offset!(skc_bound_dev_if));
+        self.addresses(tuple);
+    }
+}
+
+/// A timewait socket; its state is FIN_WAIT2 (its process is gone and the peer has not closed) or TIME_WAIT.
+#[inline(always)]
+pub fn timewait(socket: Address, what: Mini) {
+    let state = probed(socket, offset!(tw_substate)).unwrap_or(TcpState::TimeWait as u8);
+    tell(Small(socket), what, state);
+}
+
+/// A half-open connection.
+#[inline(always)]
+pub fn request(socket: Address, what: Mini) {
+    tell(Small(socket), what, TcpState::SynRecv as u8);
+}
+
+#[inline(always)]
+fn tell(socket: Small, what: Mini, state: u8) {
+    if !matches!(socket.family(), AF_INET | AF_INET6) || !is_wanted(socket) {
+        return;
+    }
+    if matches!(what, Mini::Begins | Mini::Goes) {
+        emit(|now, record: &mut RawFull| {
+            begin(socket, &mut record.head, now, Kind::Mini, what, state);
+            record.tuple.other = socket.name(&mut record.head);
+            socket.tuple(&mut record.tuple);
+        });
+    } else {
+        emit(|now, head: &mut RawHead| {
+            begin(socket, head, now, Kind::MiniEnd, what, state);
+            socket.name(head);
+        });
+    }
+}
+
+#[inline(always)]
+fn begin(socket: Small, head: &mut RawHead, now: u64, kind: Kind, what: Mini, state: u8) {
+    head.time = now;
+    head.kind = kind as u8;
+    head.from = what as u8;
+    head.to = state;
+    head.lport = socket.lport();
+    head.protocol = IPPROTO_TCP;
+}
+
+/// A socket in SYN_SENT has its port now.
+#[inline(always)]
+pub fn connects<S: Sock>(sock: S) {
+    if sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
+        return;
+    }
+    emit(|now, record: &mut RawFull| {
+        record.head.time = now;
+        record.head.kind = Kind::Port as u8;
+        record.head.to = TcpState::SynSent as u8;
+        record.head.lport = sock.lport();
+        record.head.protocol = IPPROTO_TCP;
+        record.tuple.other = sock.name(&mut record.head);
+        sock.tuple(&mut record.tuple);
+    });
+}
+
+/// Something happened to the timer at `timer` that calls `function`: the kinds of timers that matter are known by it.
+#[inline(always)]
+pub fn timer(timer: Address, function: u64, what: Mini) {
+    let Some([timewait_handler, request_handler, write_handler]) = HANDLERS.get(0) else { return };
+    if function == *timewait_handler {
+        timewait(behind(timer, offset!(tw_timer)), what);
+    } else if function == *request_handler {
+        request(behind(timer, offset!(rsk_timer)), what);
+    } else if function == *write_handler && matches!(what, Mini::Begins) {
+        let at = if offset!(tcp_retransmit_timer) == ABSENT {
+            offset!(icsk_retransmit_timer)
+        } else {
+            offset!(tcp_retransmit_timer)
+        };
+        let sock = Probed(behind(timer, at));
+        if sock.state() == TcpState::SynSent as u8 {
+            connects(sock);
+        }
+    }
+}
+
+/// What the timer is a part of.
+#[inline(always)]
+fn behind(timer: Address, at: u32) -> Address {
+    (timer as u64).wrapping_sub(u64::from(at)) as Address
+}
