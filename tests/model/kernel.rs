@@ -1,8 +1,8 @@
 //! Sockets as a plain list.
 
 use netstat_user::model::{
-    Answer, Endpoint, Event, Family, Identity, Listing, Mono, Moved, Protocol, Question, SockId, SockRow,
-    States, TcpState, Timer, TimerKind, Tuple,
+    Answer, Endpoint, Event, Family, Identity, Listing, Mini, MiniSeen, Mono, Moved, PortSeen, Protocol,
+    Question, SockId, SockRow, States, TcpState, Timer, TimerKind, Tuple,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU64;
@@ -21,6 +21,8 @@ pub enum Object {
 #[derive(Clone, Debug)]
 pub struct Socket {
     pub pointer: u64,
+    /// Address of the request or timewait socket.
+    pub mini: u64,
     pub cookie: u64,
     /// The cookie was given: somebody asked for it.
     pub named: bool,
@@ -40,6 +42,8 @@ pub struct Kernel {
     pub sockets: Vec<Socket>,
     /// Events can name the cookie.
     cookies: bool,
+    /// Requests, timewait sockets and the choice of a port have events.
+    pub minis: bool,
     next: u64,
 }
 
@@ -67,7 +71,11 @@ impl Socket {
 
 impl Kernel {
     pub fn new(cookies: bool) -> Self {
-        Self { now: Mono(1_000_000_000), sockets: Vec::new(), cookies, next: 1 }
+        Self { now: Mono(1_000_000_000), sockets: Vec::new(), cookies, minis: false, next: 1 }
+    }
+
+    pub fn with_minis(cookies: bool) -> Self {
+        Self { minis: true, ..Self::new(cookies) }
     }
 
     pub fn open(&self) -> impl Iterator<Item = &Socket> {
@@ -84,6 +92,7 @@ impl Kernel {
         self.sockets.push(Socket {
             // Addresses are used again and again, cookies never.
             pointer: 0x1000 + self.next % 64,
+            mini: 0x9000 + self.next % 64,
             cookie: self.next,
             named: self.cookies,
             port: 1_000 + (self.next % 60_000) as u16,
@@ -98,6 +107,12 @@ impl Kernel {
         }) {
             let last = self.sockets.len() - 1;
             self.sockets[last].pointer += 0x1000;
+        }
+        while self.sockets[..self.sockets.len() - 1].iter().any(|other| {
+            other.object != Object::Gone && other.mini == self.sockets[self.sockets.len() - 1].mini
+        }) {
+            let last = self.sockets.len() - 1;
+            self.sockets[last].mini += 0x1000;
         }
         self.sockets.len() - 1
     }
@@ -128,6 +143,35 @@ impl Kernel {
         })
     }
 
+    /// Something happens to a request or timewait socket.
+    fn mini(&mut self, index: usize, what: Mini) -> Vec<Event> {
+        let at = self.tick();
+        let minis = self.minis;
+        let socket = &self.sockets[index];
+        let told = matches!(what, Mini::Begins | Mini::Goes);
+        let seen = MiniSeen {
+            at,
+            pointer: NonZeroU64::new(socket.mini).expect("addresses are not zero"),
+            cookie: NonZeroU64::new(socket.cookie).filter(|_| socket.named && told),
+            what,
+            state: socket.state,
+            identity: told.then(|| identity(socket.port)),
+        };
+        if minis { vec![Event::Mini(seen)] } else { Vec::new() }
+    }
+
+    /// The end of one, as who sees functions is told, or as who sees timers is; `expired`: by its timer.
+    fn mini_over(&mut self, index: usize, expired: bool) -> Vec<Event> {
+        if self.sockets[index].cookie.is_multiple_of(2) {
+            return self.mini(index, Mini::Over);
+        }
+        let mut events = self.mini(index, Mini::Stopped);
+        if expired {
+            events.extend(self.mini(index, Mini::Expired));
+        }
+        events
+    }
+
     pub fn listen(&mut self) -> Vec<Event> {
         let index = self.add(TcpState::Close, Object::Full);
         vec![self.moved(index, TcpState::Listen)]
@@ -135,15 +179,30 @@ impl Kernel {
 
     pub fn connect(&mut self) -> Vec<Event> {
         let index = self.add(TcpState::Close, Object::Full);
-        vec![self.moved(index, TcpState::SynSent)]
+        let mut begins = self.moved(index, TcpState::SynSent);
+        let mut events = Vec::new();
+        if self.minis
+            && let Event::Moved(moved) = &mut begins
+            && let Some(identity) = &mut moved.identity
+        {
+            events.push(Event::Port(PortSeen { at: self.tick(), id: moved.id, identity: *identity }));
+            identity.tuple.lport = 0;
+            moved.lport = 0;
+        }
+        events.insert(0, begins);
+        events
     }
 
-    /// A SYN arrives: a request, without any event.
-    pub fn syn(&mut self) {
+    /// A SYN arrives: a request, without any event of the state.
+    pub fn syn(&mut self) -> Vec<Event> {
         self.tick();
         let index = self.add(TcpState::SynRecv, Object::Request);
         self.sockets[index].named = false;
         self.sockets[index].expires = Mono(self.now.0 + 1_000_000_000);
+        if self.minis {
+            self.sockets[index].history.push((TcpState::Listen, TcpState::SynRecv));
+        }
+        self.mini(index, Mini::Begins)
     }
 
     /// The final ACK: the request becomes a child, which is established at once.
@@ -156,10 +215,14 @@ impl Kernel {
         let socket = &mut self.sockets[index];
         socket.object = Object::Full;
         socket.named |= cookies;
-        socket.history.push((TcpState::Listen, TcpState::SynRecv));
+        if !self.minis {
+            socket.history.push((TcpState::Listen, TcpState::SynRecv));
+        }
         let pointer = NonZeroU64::new(socket.pointer).expect("addresses are not zero");
-        let child = Event::Child { at, pointer };
-        vec![child, self.moved(index, TcpState::Established)]
+        let mut events = vec![Event::Child { at, pointer }];
+        events.extend(self.mini_over(index, false));
+        events.push(self.moved(index, TcpState::Established));
+        events
     }
 
     /// The next step of a socket's ordinary life; `None` when it waits for nothing but a timer.
@@ -188,7 +251,14 @@ impl Kernel {
     /// The socket closes and a timewait socket takes its place (or none can be had).
     fn time_wait(&mut self, index: usize, pick: usize) -> Vec<Event> {
         let before = self.sockets[index].state;
-        let event = self.moved(index, TcpState::Close);
+        let mut events = Vec::new();
+        if pick % 4 != 0 {
+            let orphan = pick % 4 == 1 && before == TcpState::FinWait2;
+            self.sockets[index].state = if orphan { TcpState::FinWait2 } else { TcpState::TimeWait };
+            events = self.mini(index, Mini::Begins);
+            self.sockets[index].state = before;
+        }
+        events.push(self.moved(index, TcpState::Close));
         let expires = Mono(self.now.0 + 60_000_000_000);
         let socket = &mut self.sockets[index];
         socket.history.pop();
@@ -209,7 +279,7 @@ impl Kernel {
                 socket.expires = expires;
             }
         }
-        vec![event]
+        events
     }
 
     pub fn reset(&mut self, pick: usize) -> Vec<Event> {
@@ -224,19 +294,42 @@ impl Kernel {
     }
 
     /// What ends or changes without events: a request times out, an orphan gets its FIN, a TIME_WAIT is over.
-    pub fn quietly(&mut self, pick: usize) {
+    pub fn quietly(&mut self, pick: usize) -> Vec<Event> {
         self.tick();
+        let minis = self.minis;
         let fits = |socket: &Socket| match socket.object {
             Object::Request => true,
-            Object::Timewait => socket.shown,
+            Object::Timewait => socket.shown || minis,
             Object::Full | Object::Gone => false,
         };
-        let Some(index) = self.pick(pick, fits) else { return };
+        let Some(index) = self.pick(pick, fits) else { return Vec::new() };
+        let again = pick.is_multiple_of(3);
         let socket = &mut self.sockets[index];
+        if minis && again && socket.object == Object::Request {
+            // The SYN is answered once more.
+            let mut events = self.mini(index, Mini::Stopped);
+            events.extend(self.mini(index, Mini::Expired));
+            events.extend(self.mini(index, Mini::Begins));
+            return events;
+        }
         if socket.state == TcpState::FinWait2 && pick.is_multiple_of(2) {
             socket.state = TcpState::TimeWait;
+            if !minis {
+                return Vec::new();
+            }
+            socket.history.push((TcpState::FinWait2, TcpState::TimeWait));
+            if socket.cookie.is_multiple_of(2) {
+                return self.mini(index, Mini::Goes);
+            }
+            let mut events = self.mini(index, Mini::Stopped);
+            events.extend(self.mini(index, Mini::Begins));
+            events
         } else {
             socket.object = Object::Gone;
+            if minis {
+                socket.history.push((socket.state, TcpState::Close));
+            }
+            self.mini_over(index, again)
         }
     }
 

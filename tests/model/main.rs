@@ -19,8 +19,13 @@ proptest! {
 
     /// Nothing lost: the log tells each socket's very history, in order, and no listing has anything to repair.
     #[test]
-    fn without_loss_the_log_is_the_history(steps in steps(false), cookies in any::<bool>()) {
-        let mut run = Run::new(Kernel::new(cookies), Limits::default());
+    fn without_loss_the_log_is_the_history(
+        steps in steps(false),
+        cookies in any::<bool>(),
+        minis in any::<bool>(),
+    ) {
+        let kernel = if minis { Kernel::with_minis(cookies) } else { Kernel::new(cookies) };
+        let mut run = Run::new(kernel, Limits::default());
         run.play(&steps);
         run.settle();
         run.table_equals_kernel();
@@ -32,8 +37,13 @@ proptest! {
 
     /// Events lost: the table says so, and equals the kernel again after one listing.
     #[test]
-    fn after_loss_the_table_is_whole_again(steps in steps(true), cookies in any::<bool>()) {
-        let mut run = Run::new(Kernel::new(cookies), Limits::default());
+    fn after_loss_the_table_is_whole_again(
+        steps in steps(true),
+        cookies in any::<bool>(),
+        minis in any::<bool>(),
+    ) {
+        let kernel = if minis { Kernel::with_minis(cookies) } else { Kernel::new(cookies) };
+        let mut run = Run::new(kernel, Limits::default());
         run.play(&steps);
         run.settle();
         run.table_equals_kernel();

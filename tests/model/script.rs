@@ -67,6 +67,7 @@ pub struct Run {
 
 impl Run {
     pub fn new(kernel: Kernel, limits: Limits) -> Self {
+        let limits = Limits { minis: kernel.minis, ..limits };
         Self {
             kernel,
             table: Table::new(limits),
@@ -90,14 +91,8 @@ impl Run {
             Step::Ack(pick) => self.kernel.ack(*pick),
             Step::Advance(pick) => self.kernel.advance(*pick),
             Step::Reset(pick) => self.kernel.reset(*pick),
-            Step::Syn => {
-                self.kernel.syn();
-                return;
-            }
-            Step::Quietly(pick) => {
-                self.kernel.quietly(*pick);
-                return;
-            }
+            Step::Syn => self.kernel.syn(),
+            Step::Quietly(pick) => self.kernel.quietly(*pick),
             Step::Tick(milliseconds) => {
                 self.kernel.now = Mono(self.kernel.now.0 + milliseconds * 1_000_000);
                 return;
@@ -138,6 +133,7 @@ impl Run {
     /// As the agent does: what is in the ring first, then what was counted as lost.
     fn drain(&mut self) {
         self.deliver(usize::MAX);
+        self.table.over(self.kernel.now, &mut self.told);
         let count = std::mem::take(&mut self.unreported);
         if count > 0 {
             self.lost += count;
@@ -208,13 +204,16 @@ impl Run {
         for told in &self.told {
             match told {
                 Told::Transition(t) => {
-                    let quiet = t.learnt == Learnt::Listing
-                        || (t.from == TcpState::TimeWait && t.to == TcpState::Close)
-                        || (t.from == TcpState::SynRecv
-                            && t.to == TcpState::Close
-                            && t.learnt == Learnt::Deduced);
+                    let minis = self.kernel.minis;
+                    let quiet = !minis
+                        && (t.learnt == Learnt::Listing
+                            || (t.from == TcpState::TimeWait && t.to == TcpState::Close)
+                            || (t.from == TcpState::SynRecv
+                                && t.to == TcpState::Close
+                                && t.learnt == Learnt::Deduced));
                     // An orphan's later states have no events.
-                    let orphan = t.learnt == Learnt::Deduced
+                    let orphan = !minis
+                        && t.learnt == Learnt::Deduced
                         && t.actor.is_none()
                         && t.spent.is_some_and(|_| {
                             t.from == TcpState::FinWait2

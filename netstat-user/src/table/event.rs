@@ -107,9 +107,7 @@ impl Table {
         };
         self.make_room(index, moved.at, out);
         self.attribute(index, &moved);
-        if moved.from == TcpState::SynRecv {
-            self.established(index, &moved);
-        }
+        self.is_full(index, &moved);
         if let Some(at) = birth {
             self.tell_birth(index, at, out);
         }

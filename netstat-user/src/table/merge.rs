@@ -41,7 +41,10 @@ impl Table {
     fn nameless(&self, listing: &Listing) -> ByPlace {
         let mut by_place = ByPlace::default();
         for (index, row) in self.rows.iter() {
-            if row.state != TcpState::Close && (row.cookie == 0 || !listing.cookies) {
+            // What closed meanwhile may have been listed before.
+            let there =
+                row.state != TcpState::Close || row.flags.has(Flags::SINCE) && row.since >= listing.began;
+            if there && (row.cookie == 0 || !listing.cookies) {
                 by_place.entry(row.place()).or_default().push(index);
             }
         }
@@ -71,7 +74,7 @@ impl Table {
     /// A listed socket that the table has.
     fn compare(&mut self, index: u32, seen: &SockRow, listing: &Listing, out: &mut Vec<Told>) {
         let pending = self.pending.contains_key(&index);
-        let ends = self.ending(index).is_some();
+        let ends = self.ending(index);
         let Some(row) = self.rows.at_mut(index) else { return };
         if row.flags.has(Flags::ABSENT) {
             row.flags.clear(Flags::ABSENT);
@@ -92,9 +95,15 @@ impl Table {
             }
             return;
         }
-        if ends {
-            return;
+        if let Some(at) = ends {
+            if row.state == seen.state && at >= listing.began {
+                return;
+            }
+            // What contradicts the end was lost.
+            let is_same = row.state == seen.state;
+            self.goes_on(index, is_same);
         }
+        let Some(row) = self.rows.at(index) else { return };
         let (old, flags) = (row.state, row.flags);
         if old == seen.state {
             self.adopt(index, seen);

@@ -267,6 +267,16 @@ impl Table {
         }
     }
 
+    /// What looked like an end was none: the timer was set again, or the connection established.
+    pub(super) fn goes_on(&mut self, index: u32, is_same: bool) {
+        let Some(row) = self.rows.at(index) else { return };
+        if is_same {
+            self.minis.ending.remove(&row.mini);
+        } else {
+            self.untie(index);
+        }
+    }
+
     /// When the row's end was seen, if it is only not told yet.
     pub(super) fn ending(&self, index: u32) -> Option<Mono> {
         let mini = self.rows.at(index)?.mini;
@@ -282,8 +292,11 @@ impl Table {
         self.minis.requests.get(&Place::of(identity.netns, &identity.tuple)).copied()
     }
 
-    /// The request is a full socket now.
-    pub(super) fn established(&mut self, index: u32, moved: &Moved) {
+    /// Only a full socket moves: what was a request is none any more.
+    pub(super) fn is_full(&mut self, index: u32, moved: &Moved) {
+        if moved.from != TcpState::SynRecv && self.rows.at(index).is_none_or(|row| row.mini == 0) {
+            return;
+        }
         self.untie(index);
         let Some(row) = self.rows.at_mut(index) else { return };
         if let (None, Some(pointer)) = (moved.id.cookie, moved.id.pointer)
