@@ -116,11 +116,13 @@ impl Table {
         if moved.to == TcpState::Close {
             self.forget_pointer(index);
         }
-        if moved.to == TcpState::Close && self.lives_on(index, &moved, out) {
+        // Only these two leave a timewait socket behind (`tcp_time_wait`, net/ipv4/tcp_minisocks.c, 6.12).
+        let may_wait =
+            moved.to == TcpState::Close && matches!(moved.from, TcpState::FinWait2 | TcpState::Closing);
+        if may_wait && self.lives_on(index, &moved, out) {
             return;
         }
-        let unsure = matches!(moved.from, TcpState::FinWait2 | TcpState::Closing);
-        if moved.to == TcpState::Close && unsure && !(self.limits.minis && self.blind.is_none()) {
+        if may_wait && !(self.limits.minis && self.blind.is_none()) {
             self.perhaps_time_wait(index, moved);
         } else if moved.to == TcpState::SynSent && self.limits.minis {
             self.begin_connect(index, &moved, out);

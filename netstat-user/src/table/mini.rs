@@ -166,6 +166,8 @@ impl Table {
     /// A SYN came.
     fn request(&mut self, seen: &MiniSeen, identity: Identity, out: &mut Vec<Told>) {
         let place = Place::of(identity.netns, &identity.tuple);
+        // Its connection moved to CLOSE before that was watched.
+        self.minis.fresh.remove(&place);
         if let Some(&index) = self.minis.requests.get(&place) {
             let mini = self.rows.at(index).map_or(0, |row| row.mini);
             if mini == 0 {
