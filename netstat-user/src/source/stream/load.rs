@@ -53,6 +53,9 @@ const TYPES: [&str; 34] = [
     "btf_trace_kfree_skb",
 ];
 
+/// Where a kernel that has breakpoints at functions says how to ask for one.
+const PROBES: &str = "/sys/bus/event_source/devices/kprobe";
+
 /// The loaded object with its hooks attached.
 pub struct Assembled {
     pub ebpf: Ebpf,
@@ -290,6 +293,9 @@ impl<'a> Assembly<'a> {
             && let Some(cause) = &self.tracefs
         {
             return Err(Refusal::NoTracefs { cause: cause.as_ref().map(copy) });
+        }
+        if tier == Tier::Kprobe && !Path::new(PROBES).exists() {
+            return Err(Refusal::NoHook("breakpoints at functions (CONFIG_KPROBE_EVENTS)".to_owned()));
         }
         let (function, found, known): (_, _, &[u32]) = match (feature, tier) {
             (Feature::Queues, Tier::Fentry) => ("tcp_recvmsg", self.arguments("tcp_recvmsg"), &[4, 5, 6]),
