@@ -40,8 +40,14 @@ impl Outcome {
                     _ => {}
                 }
             }
-        } else if let Some((name, _)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
+        } else if let Some((name, rest)) =
+            line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
+        {
             self.begun = Some(name.to_owned());
+            // Where tests run one at a time, what one says on stderr continues the line with its name.
+            if let Some(reason) = rest.strip_prefix("skipped: ") {
+                self.skipped.push(reason.to_owned());
+            }
         } else if let Some(reason) = line.strip_prefix("skipped: ") {
             self.skipped.push(reason.to_owned());
         } else if line == "failures:" {
@@ -104,6 +110,17 @@ mod tests {
         assert_eq!(seen.failures, ["b::c"]);
         assert_eq!(seen.skipped, ["no fentry here"]);
         assert_eq!(seen.to_string(), "0 passed, 1 failed, 1 ignored, 1 skipped");
+    }
+
+    /// As it looks where tests run one at a time: libtest has written the name when the test writes to stderr.
+    #[test]
+    fn a_reason_behind_the_name_is_a_skipped_test_too() {
+        let seen = outcome(
+            "running 2 tests\ntest a ... skipped: a: no events\nok\ntest b ... ok\n\n\
+             test result: ok. 2 passed; 0 failed; 0 ignored",
+        );
+        assert_eq!(seen.skipped, ["a: no events"]);
+        assert_eq!(seen.to_string(), "1 passed, 0 failed, 1 skipped");
     }
 
     #[test]
