@@ -25,7 +25,10 @@ const TIER_VARIABLE: &str = "ENETSTAT_TIER";
 const SCALE: [&str; 3] =
     ["ENETSTAT_TEST_CONNECTIONS=2000", "ENETSTAT_TEST_STARTS=3", "ENETSTAT_TEST_SLOWDOWN=10"];
 
-const TIERS: &[&str] = &["fentry", "tp_btf", "kprobe", "tracepoint", "netlink"];
+/// Set on the host, it holds for the guests too.
+const LONG_VARIABLE: &str = "ENETSTAT_TEST_LONG";
+
+const TIERS: &[&str] = &["fentry", "tp_btf", "raw_tp", "kprobe", "tracepoint", "netlink"];
 
 /// Programs of the host that tests may call; left out where the host has none.
 const TOOLS: &[&str] = &["ip", "ss", "netstat", "tc", "nft", "setpriv", "unshare", "sh", "cat", "sleep"];
@@ -38,7 +41,7 @@ pub struct Options {
     /// A kernel: 5.10, 6.1, 6.12 or newest; may be repeated [default: all]
     #[arg(long)]
     kernel: Vec<String>,
-    /// A tier to force: fentry, tp_btf, kprobe, tracepoint or netlink; may be repeated [default: all]
+    /// A tier to force: fentry, tp_btf, raw_tp, kprobe, tracepoint or netlink; may be repeated [default: all]
     #[arg(long)]
     tier: Vec<String>,
     /// Keep the file systems of the guests and print how to start each by hand
@@ -345,6 +348,9 @@ fn commands(
         words.push(format!("ENETSTAT_BIN={}", enetstat.path.display()));
         words.push(format!("CARGO_MANIFEST_DIR={}", live.directory.display()));
         words.extend(SCALE.map(str::to_owned));
+        if let Ok(long) = std::env::var(LONG_VARIABLE) {
+            words.push(format!("{LONG_VARIABLE}={long}"));
+        }
         words.push(live.path.display().to_string());
         words.extend(["--test-threads=1".to_owned(), "--show-output".to_owned()]);
         words.extend(options.args.iter().cloned());
