@@ -186,6 +186,7 @@ pub fn told() -> Vec<Told> {
         stale: false,
         preexisting: false,
         active: Some(true),
+        first: None,
     };
     let wide = Identity {
         tuple: tuple("[2001:db8:1234:5678:9abc:def0:1234:5678]:443", "[2001:db8::1]:50000"),
@@ -207,6 +208,7 @@ pub fn told() -> Vec<Told> {
         err: 0,
         actor: None,
         conn: Conn { state: to, ..conn },
+        reason: None,
         totals: None,
     };
     let totals = Some(Totals {
@@ -233,6 +235,7 @@ pub fn told() -> Vec<Told> {
         preexisting: true,
         owner: None,
         active: None,
+        first: Some(First::Peer),
         ..client
     };
     vec![
@@ -241,6 +244,7 @@ pub fn told() -> Vec<Told> {
         Told::Transition(transition(1_000_300_000, SynRecv, Established, Some(9_876), server)),
         Told::Transition(Transition {
             err: libc::ECONNREFUSED as u16,
+            reason: Some(Reason::Refused),
             totals,
             ..transition(1_100_000_000, SynSent, Close, Some(45_600_000), client)
         }),
@@ -249,6 +253,7 @@ pub fn told() -> Vec<Told> {
             conn: Conn { state: Close, ..client },
             from: SynSent,
             err: libc::ECONNREFUSED as u16,
+            reason: Some(Reason::Refused),
             totals,
         }),
         Told::Queue {
@@ -278,13 +283,15 @@ pub fn told() -> Vec<Told> {
             conn: Conn { state: TimeWait, ..old },
             from: LastAck,
             err: 0,
+            reason: None,
             totals: None,
         }),
         Told::Ended(Ended {
             at: Mono(61_500_000_000),
-            conn: Conn { state: TimeWait, ..server },
+            conn: Conn { state: TimeWait, first: Some(First::Local), ..server },
             from: FinWait2,
             err: 0,
+            reason: Some(Reason::Closed),
             totals,
         }),
         Told::Repaired(Repair {

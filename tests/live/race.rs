@@ -24,7 +24,9 @@ fn a_start_amid_traffic_misses_and_doubles_nothing() -> Result<()> {
         partial += seen.partial;
         lossy += seen.lossy;
     }
-    ensure!(lossy * 10 <= starts, "{lossy} of {starts} starts lost events");
+    // A classic tracepoint has no twin: what interrupts it while it runs is left out, and said to be.
+    let allowed = if tier.name.as_deref() == Some("tracepoint") { starts / 2 } else { starts / 10 };
+    ensure!(lossy <= allowed, "{lossy} of {starts} starts lost events");
     // A race that nothing took part in proves nothing.
     ensure!(whole > 0 && partial > 0, "{whole} connections after and {partial} during the starts");
     Ok(())

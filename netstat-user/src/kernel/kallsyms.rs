@@ -139,7 +139,10 @@ fn bpf(command: i32, attributes: &mut [u64]) -> io::Result<i32> {
 /// Instructions that look each name up and store its address in the context, one after the other.
 fn lookups(names: &[&str]) -> io::Result<Vec<u64>> {
     let op = |code: u64, to: u64, from: u64, at: i16, value: i32| {
-        code | to << 8 | from << 12 | u64::from(at.cast_unsigned()) << 16 | u64::from(value.cast_unsigned()) << 32
+        code | to << 8
+            | from << 12
+            | u64::from(at.cast_unsigned()) << 16
+            | u64::from(value.cast_unsigned()) << 32
     };
     let (name_at, address_at) = (-(NAME as i16), -(NAME as i16) - 8);
     // r6 = context

@@ -15,6 +15,6 @@ pub use fact::{
 pub use process::{Comm, Pid, Process};
 pub use sock::{Protocol, SockRow, Timer, TimerKind, UnixKind, UnixRow, UnixState};
 pub use time::{Clock, Mono};
-pub use told::{Conn, Ended, How, Learnt, Owner, Repair, Told, Transition};
+pub use told::{Conn, Ended, First, How, Learnt, Owner, Reason, Repair, Told, Transition};
 
 pub use netstat_common::TcpState;

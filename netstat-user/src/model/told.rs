@@ -32,6 +32,66 @@ pub enum How {
     Opened = 6,
 }
 
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Both ends closed it.
+    Closed,
+    /// The peer reset it.
+    Reset,
+    /// This end's process gave it up with a reset: SO_LINGER with no time, or unread data.
+    Aborted,
+    /// The peer refused it.
+    Refused,
+    /// The peer did not answer.
+    TimedOut,
+    /// The network said that the peer cannot be reached.
+    Unreachable,
+    /// This end's process closed it before the peer had answered.
+    GivenUp,
+    /// Somebody on this host ended it (SOCK_DESTROY).
+    Destroyed,
+    /// Another error, which is told beside it.
+    Failed,
+}
+
+impl Reason {
+    /// One word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Aborted => "aborted",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+            Self::GivenUp => "given_up",
+            Self::Destroyed => "destroyed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Who closed a connection first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    Local,
+    Peer,
+    /// The FINs crossed (simultaneous close, RFC 9293 section 3.6).
+    Both,
+}
+
+impl First {
+    /// One word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Peer => "peer",
+            Self::Both => "both",
+        }
+    }
+}
+
 /// The process a connection belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -65,6 +125,8 @@ pub struct Conn {
     pub preexisting: bool,
     /// `Some(true)`: we called connect; `Some(false)`: it came from a listener.
     pub active: Option<bool>,
+    /// Who closed first, where that was seen.
+    pub first: Option<First>,
 }
 
 /// A change of state.
@@ -82,6 +144,8 @@ pub struct Transition {
     pub actor: Option<Pid>,
     /// The row after the change.
     pub conn: Conn,
+    /// Why it ended, with the change that ends it, where that can be told.
+    pub reason: Option<Reason>,
     /// Known at CLOSE.
     pub totals: Option<Totals>,
 }
@@ -95,6 +159,8 @@ pub struct Ended {
     /// State before the end.
     pub from: TcpState,
     pub err: u16,
+    /// Why it ended, where that can be told.
+    pub reason: Option<Reason>,
     pub totals: Option<Totals>,
 }
 

@@ -173,6 +173,13 @@ fields! {
         "Process that caused it. Left out when the network or a timer did.";
     Error = "enetstat.error", Type::Text, T | C, always 0,
         "Error of the socket at that moment (ECONNREFUSED).";
+    Reason = "enetstat.end.reason", Type::OneOf(&["closed", "reset", "aborted", "refused", "timed_out", "unreachable",
+        "given_up", "destroyed", "failed"]), T | C, always 0,
+        "Why it ended, with the change that ends it: both ends closed it; the peer reset it; this end's process gave it up \
+        with a reset; the peer refused; the peer did not answer; it cannot be reached; this end's process closed it \
+        before the peer had answered; somebody on this host destroyed it; another error. Left out when it cannot be told.";
+    ClosedFirst = "enetstat.end.first", Type::OneOf(&["local", "peer", "both"]), CONN | S, always 0,
+        "Which end closed first. Left out before, and when that was not seen.";
     Preexisting = "enetstat.preexisting", Type::True, CONN | S, always 0,
         "The connection was there before the trace.";
     Role = "enetstat.role", Type::OneOf(&["client", "server"]), CONN | S, always 0,

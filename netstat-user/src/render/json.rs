@@ -4,8 +4,8 @@ use super::field::{Field, Kind};
 use super::object::{Object, Stamp};
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Comm, Conn, Ended, Family, How, Learnt, Mono, Pid, Protocol, Repair, SockRow, TcpState, TimerKind,
-    Told, Totals, Transition, UnixKind, UnixRow, UnixState,
+    Clock, Comm, Conn, Ended, Family, How, Learnt, Mono, Pid, Protocol, Reason, Repair, SockRow, TcpState,
+    TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState,
 };
 use std::net::IpAddr;
 
@@ -55,7 +55,7 @@ impl Json {
     }
 
     fn transition(&mut self, out: &mut Vec<u8>, transition: &Transition) {
-        let Transition { at, from, to: _, spent, learnt, err, actor, conn, totals } = transition;
+        let Transition { at, from, to: _, spent, learnt, err, actor, conn, reason, totals } = transition;
         let mut object = Object::begin(out, Kind::Transition, self.stamp.at(*at));
         connection(&mut object, conn);
         object.text(Field::From, from.otel().as_bytes());
@@ -71,19 +71,19 @@ impl Json {
         if let Some(actor) = actor {
             object.integer(Field::Actor, actor.get());
         }
-        end_of(&mut object, *err, totals.as_ref());
+        end_of(&mut object, *err, *reason, totals.as_ref());
         object.end();
     }
 
     fn ended(&mut self, out: &mut Vec<u8>, ended: &Ended) {
-        let Ended { at, conn, from, err, totals } = ended;
+        let Ended { at, conn, from, err, reason, totals } = ended;
         let mut object = Object::begin(out, Kind::Connection, self.stamp.at(*at));
         connection(&mut object, conn);
         object.text(Field::From, from.otel().as_bytes());
         if let Some(opened) = conn.opened {
             object.integer64(Field::Duration, nanoseconds(at.since(opened)));
         }
-        end_of(&mut object, *err, totals.as_ref());
+        end_of(&mut object, *err, *reason, totals.as_ref());
         object.end();
     }
 
@@ -156,7 +156,7 @@ impl Json {
         if let Some(v6only) = row.v6only {
             object.bool(Field::V6Only, v6only);
         }
-        end_of(&mut object, 0, row.totals.as_ref());
+        end_of(&mut object, 0, None, row.totals.as_ref());
         if let Some(holders) = holders {
             object.processes(Field::Holders, holders);
         }
@@ -299,9 +299,15 @@ fn connection(object: &mut Object<'_>, conn: &Conn) {
     if let Some(active) = conn.active {
         object.text(Field::Role, if active { b"client" } else { b"server" });
     }
+    if let Some(first) = conn.first {
+        object.text(Field::ClosedFirst, first.name().as_bytes());
+    }
 }
 
-fn end_of(object: &mut Object<'_>, err: u16, totals: Option<&Totals>) {
+fn end_of(object: &mut Object<'_>, err: u16, reason: Option<Reason>, totals: Option<&Totals>) {
+    if let Some(reason) = reason {
+        object.text(Field::Reason, reason.name().as_bytes());
+    }
     if err != 0 {
         object.errno(Field::Error, err);
     }

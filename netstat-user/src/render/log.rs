@@ -3,7 +3,9 @@
 use super::text::{self, endpoint, left, number, right};
 use crate::args::plan::TimeStyle;
 use crate::model::fact::Direction;
-use crate::model::{Clock, Conn, Ended, Family, How, Learnt, Mono, QueueChange, Repair, Told, Transition};
+use crate::model::{
+    Clock, Conn, Ended, Family, How, Learnt, Mono, QueueChange, Reason, Repair, Told, Transition,
+};
 use jiff::{Timestamp, tz::TimeZone};
 
 /// What lines look like.
@@ -30,6 +32,7 @@ const STATE: usize = 11;
 const SPENT: usize = 7;
 const BYTES: usize = 10;
 const NETNS: usize = 10;
+const REASON: usize = 11;
 
 /// Writes lines.
 pub struct Log {
@@ -65,7 +68,7 @@ impl Log {
         cell(out, ENDPOINT, |out| out.extend_from_slice(b"FOREIGN"));
         if self.style.close {
             cell(out, STATE, |out| out.extend_from_slice(b"STATE"));
-            out.extend_from_slice(b"   LIVED       SENT   RECEIVED  PID/PROGRAM\n");
+            out.extend_from_slice(b"   LIVED       SENT   RECEIVED  END          PID/PROGRAM\n");
         } else {
             cell(out, STATE, |out| out.extend_from_slice(b"OLD"));
             out.extend_from_slice(b"-> ");
@@ -86,7 +89,8 @@ impl Log {
     }
 
     fn transition(&mut self, out: &mut Vec<u8>, transition: &Transition) {
-        let Transition { at, from, to, spent, learnt, err, actor: _, conn, totals: _ } = transition;
+        let Transition { at, from, to, spent, learnt, err, actor: _, conn, reason: _, totals: _ } =
+            transition;
         let deduced = *learnt != Learnt::Event;
         self.time(out, *at, deduced);
         self.who(out, conn);
@@ -108,7 +112,7 @@ impl Log {
     }
 
     fn ended(&mut self, out: &mut Vec<u8>, ended: &Ended) {
-        let Ended { at, conn, from: _, err, totals } = ended;
+        let Ended { at, conn, from: _, err, reason, totals } = ended;
         self.time(out, *at, false);
         self.who(out, conn);
         cell(out, STATE, |out| out.extend_from_slice(conn.state.name().as_bytes()));
@@ -127,6 +131,15 @@ impl Log {
             }
             right(out, start, BYTES);
         }
+        out.extend_from_slice(b"  ");
+        let start = out.len();
+        let end = match (reason, conn.first) {
+            (Some(Reason::Closed), Some(first)) => first.name(),
+            (Some(reason), _) => reason.name(),
+            (None, _) => "-",
+        };
+        out.extend_from_slice(end.as_bytes());
+        left(out, start, REASON);
         tail(out, conn, *err);
     }
 

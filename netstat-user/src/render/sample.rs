@@ -33,6 +33,7 @@ pub fn conn() -> Conn {
         stale: false,
         preexisting: false,
         active: Some(true),
+        first: None,
     }
 }
 
@@ -46,6 +47,7 @@ pub fn transition() -> Transition {
         err: 0,
         actor: None,
         conn: conn(),
+        reason: None,
         totals: None,
     }
 }
@@ -64,8 +66,9 @@ pub fn totals() -> Totals {
 }
 
 pub fn ended() -> Ended {
-    let conn = Conn { state: TcpState::TimeWait, ..conn() };
-    Ended { at: Mono(2_000_000_000), conn, from: TcpState::FinWait2, err: 0, totals: Some(totals()) }
+    let conn = Conn { state: TcpState::TimeWait, first: Some(First::Local), ..conn() };
+    let (from, reason) = (TcpState::FinWait2, Some(Reason::Closed));
+    Ended { at: Mono(2_000_000_000), conn, from, err: 0, reason, totals: Some(totals()) }
 }
 
 pub fn queue() -> Told {

@@ -91,8 +91,8 @@ impl Table {
         if state == TcpState::Close || (flags.has(Flags::SINCE) && since > answer.at) {
             return;
         }
-        if let (Some(at), None) = (self.ending(index), answer.row) {
-            return self.end_mini(index, at, out);
+        if let (Some(end), None) = (self.ending(index), answer.row) {
+            return self.end_mini(index, end, out);
         }
         let mini = row.mini;
         let unannounced = (flags.has(Flags::MINISOCK) || flags.has(Flags::REQUEST)) && mini == 0;

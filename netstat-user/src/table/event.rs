@@ -253,7 +253,9 @@ impl Table {
                     | Flags::QUEUES
                     | Flags::ACTIVE
                     | Flags::PASSIVE
-                    | Flags::ASKED,
+                    | Flags::ASKED
+                    | Flags::LOCAL_FIRST
+                    | Flags::PEER_FIRST,
             );
             row.opened = moved.at;
             row.flags.set(Flags::OPENED);
@@ -323,8 +325,8 @@ impl Table {
             && old != index
         {
             self.settle(old, out);
-            if let Some(at) = self.ending(old) {
-                self.end_mini(old, at, out);
+            if let Some(end) = self.ending(old) {
+                self.end_mini(old, end, out);
             } else if self.rows.at(old).is_some_and(|row| row.state == TcpState::TimeWait) {
                 self.transit(
                     old,

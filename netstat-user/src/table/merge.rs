@@ -95,8 +95,8 @@ impl Table {
             }
             return;
         }
-        if let Some(at) = ends {
-            if row.state == seen.state && at >= listing.began {
+        if let Some(end) = ends {
+            if row.state == seen.state && end.at >= listing.began {
                 return;
             }
             // What contradicts the end was lost.

@@ -32,11 +32,18 @@ pub(super) struct Minis {
     fresh: FxHashMap<Place, Fresh>,
     fresh_by_age: VecDeque<(Mono, Place)>,
     /// Ends that may be contradicted, by address.
-    ending: FxHashMap<u64, Mono>,
+    ending: FxHashMap<u64, End>,
     ending_by_age: VecDeque<(Mono, u64)>,
     /// Moves to SYN_SENT that are told when the port is known.
     connecting: FxHashMap<u32, Change>,
     connecting_by_age: VecDeque<(Mono, u32)>,
+}
+
+/// An end that is not told yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub at: Mono,
+    pub how: Mini,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,10 +100,10 @@ impl Table {
                 break;
             }
             self.minis.ending_by_age.pop_front();
-            if self.minis.ending.get(&pointer) == Some(&at)
+            if let Some(&end) = self.minis.ending.get(&pointer).filter(|end| end.at == at)
                 && let Some(&index) = self.minis.rows.get(&pointer)
             {
-                self.end_mini(index, at, out);
+                self.end_mini(index, end, out);
             }
         }
         while let Some(&(at, index)) = self.minis.connecting_by_age.front() {
@@ -135,11 +142,12 @@ impl Table {
             (Mini::Stopped | Mini::Expired | Mini::Over, _) => {
                 let Some(&index) = self.minis.rows.get(&pointer) else { return };
                 let is_request = self.rows.at(index).is_some_and(|row| row.state == TcpState::SynRecv);
+                let end = End { at: seen.at, how: seen.what };
                 if is_request || seen.what == Mini::Stopped {
-                    self.minis.ending.insert(pointer, seen.at);
+                    self.minis.ending.insert(pointer, end);
                     self.minis.ending_by_age.push_back((seen.at, pointer));
                 } else {
-                    self.end_mini(index, seen.at, out);
+                    self.end_mini(index, end, out);
                 }
             }
         }
@@ -151,7 +159,7 @@ impl Table {
         if row.place() != Place::of(identity.netns, &identity.tuple) || row.state == TcpState::Close {
             // Its memory is another's now: the end of the first was lost.
             let pointer = row.mini;
-            self.end_mini(index, seen.at, out);
+            self.end_mini(index, End { at: seen.at, how: Mini::Over }, out);
             self.minis.rows.remove(&pointer);
             if seen.state == TcpState::SynRecv {
                 self.request(seen, *identity, out);
@@ -175,7 +183,8 @@ impl Table {
                 self.tie(index, seen.pointer);
                 return;
             }
-            self.end_mini(index, self.minis.ending.get(&mini).copied().unwrap_or(seen.at), out);
+            let end = self.minis.ending.get(&mini).copied();
+            self.end_mini(index, end.unwrap_or(End { at: seen.at, how: Mini::Over }), out);
         }
         if let Some(&index) = seen.cookie.as_ref().and_then(|cookie| self.by_cookie.get(&cookie.get()))
             && self.rows.at(index).is_some_and(|row| row.state != TcpState::Close)
@@ -261,11 +270,12 @@ impl Table {
         true
     }
 
-    pub(super) fn end_mini(&mut self, index: u32, at: Mono, out: &mut Vec<Told>) {
+    pub(super) fn end_mini(&mut self, index: u32, end: End, out: &mut Vec<Told>) {
         self.untie(index);
         let Some(state) = self.rows.at(index).map(|row| row.state) else { return };
         if state != TcpState::Close {
-            self.transit(index, Change::seen(at, state, TcpState::Close, Learnt::Event), out);
+            let change = Change::seen(end.at, state, TcpState::Close, Learnt::Event);
+            self.transit(index, Change { mini: Some(end.how), ..change }, out);
         }
     }
 
@@ -280,7 +290,7 @@ impl Table {
     }
 
     /// When the row's end was seen, if it is only not told yet.
-    pub(super) fn ending(&self, index: u32) -> Option<Mono> {
+    pub(super) fn ending(&self, index: u32) -> Option<End> {
         let mini = self.rows.at(index)?.mini;
         self.minis.ending.get(&mini).copied()
     }

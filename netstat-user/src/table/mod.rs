@@ -25,7 +25,8 @@ mod retain;
 mod row;
 
 use crate::model::{
-    Answer, Conn, Event, Fact, How, Learnt, Mono, Moved, Owner, Pid, Question, SockId, TcpState, Told, Totals,
+    Answer, Conn, Event, Fact, First, How, Learnt, Mono, Moved, Owner, Pid, Question, SockId, TcpState, Told,
+    Totals,
 };
 use change::Change;
 use mini::Minis;
@@ -317,6 +318,12 @@ impl Table {
                 Some(true)
             } else {
                 flags.has(Flags::PASSIVE).then_some(false)
+            },
+            first: match (flags.has(Flags::LOCAL_FIRST), flags.has(Flags::PEER_FIRST)) {
+                (true, true) => Some(First::Both),
+                (true, false) => Some(First::Local),
+                (false, true) => Some(First::Peer),
+                (false, false) => None,
             },
         }
     }

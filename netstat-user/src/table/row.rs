@@ -31,6 +31,10 @@ impl Flags {
     pub const ACTIVE: Self = Self(1 << 9);
     /// It came from a listener.
     pub const PASSIVE: Self = Self(1 << 10);
+    /// This end closed first.
+    pub const LOCAL_FIRST: Self = Self(1 << 11);
+    /// The peer closed first; with the flag before, both did.
+    pub const PEER_FIRST: Self = Self(1 << 12);
 
     pub fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
