@@ -252,7 +252,7 @@ impl Kernel {
     fn time_wait(&mut self, index: usize, pick: usize) -> Vec<Event> {
         let before = self.sockets[index].state;
         let mut events = Vec::new();
-        if pick % 4 != 0 {
+        if !pick.is_multiple_of(4) {
             let orphan = pick % 4 == 1 && before == TcpState::FinWait2;
             self.sockets[index].state = if orphan { TcpState::FinWait2 } else { TcpState::TimeWait };
             events = self.mini(index, Mini::Begins);
