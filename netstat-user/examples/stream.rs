@@ -117,6 +117,17 @@ fn line(event: &Event) -> String {
         Event::Owner(owner) => {
             format!("{} {} OWNER {} {:?}", owner.at.0, name(owner.id), owner.pid, owner.how)
         }
+        Event::Mini(mini) => format!(
+            "{} ptr={:x} MINI {:?} {} {:?}",
+            mini.at.0,
+            mini.pointer,
+            mini.what,
+            mini.state.name(),
+            mini.identity.map(|identity| identity.tuple)
+        ),
+        Event::Port(port) => {
+            format!("{} {} PORT {}", port.at.0, name(port.id), port.identity.tuple.lport)
+        }
         Event::Process(process) => format!(
             "- PROCESS {} {} uid={:?} start={} parent={:?}",
             process.pid,
