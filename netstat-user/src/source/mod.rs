@@ -26,3 +26,15 @@ pub(crate) const fn label(protocol: Protocol, family: Family) -> &'static str {
         (Protocol::Raw, Family::V6) => "raw6",
     }
 }
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -190,6 +190,24 @@ impl Netns {
 }
 
 impl All {
+    /// What may be missing from `found`, and why: a sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        const MISSING: &str = "some network namespaces may be missing";
+        let mut remarks = Vec::new();
+        if let Some((first, more)) = self.errors.split_first() {
+            let more = if more.is_empty() { String::new() } else { format!(" (and {} like it)", more.len()) };
+            remarks.push(format!("{MISSING}: {}{more}", super::chain(first)));
+        }
+        if self.denied > 0 {
+            let processes = if self.denied == 1 { "process does" } else { "processes do" };
+            let denied = self.denied;
+            remarks.push(format!(
+                "{MISSING}: {denied} {processes} not show theirs (needs root: CAP_SYS_PTRACE)"
+            ));
+        }
+        remarks
+    }
+
     fn add(&mut self, seen: &mut FxHashMap<u32, ()>, netns: Netns) {
         if seen.insert(netns.inum, ()).is_none() {
             self.found.push(netns);

@@ -12,7 +12,7 @@ use crate::render::json::Json;
 use crate::render::nettools::{Columns, Extra, Layout};
 use crate::render::text::Pieces;
 use crate::source::procfs::Pass;
-use crate::source::{Netns, NetnsError};
+use crate::source::{Netns, chain};
 use anyhow::Context;
 use closed::{Closed, Round, Watched};
 use holders::Holders;
@@ -312,31 +312,14 @@ impl Lister<'_> {
             return Ok(vec![Place::new(Netns::current().ok(), tier)]);
         }
         let all = Netns::all();
-        self.refused(&all.errors);
-        if all.denied > 0 {
+        for remark in all.remarks() {
             self.complete = false;
-            let processes = if all.denied == 1 { "process does" } else { "processes do" };
-            self.note(format!(
-                "enetstat: some network namespaces may be missing: {} {processes} not show theirs (needs root: CAP_SYS_PTRACE)\n",
-                all.denied
-            ));
+            self.note(format!("enetstat: {remark}\n"));
         }
         anyhow::ensure!(!all.found.is_empty(), "no network namespace can be examined");
         let known: FxHashSet<u32> = all.found.iter().map(|netns| netns.inum).collect();
         let gone = round.namespaces().filter(|inum| !known.contains(inum)).map(Place::gone);
         Ok(all.found.into_iter().map(|netns| Place::new(Some(netns), tier)).chain(gone).collect())
-    }
-
-    /// Says how many places refused to show a namespace, and the first reason.
-    fn refused(&mut self, errors: &[NetnsError]) {
-        let Some(first) = errors.first() else { return };
-        self.complete = false;
-        let reason = chain(first);
-        let more = match errors.len() - 1 {
-            0 => String::new(),
-            more => format!(" (and {more} like it)"),
-        };
-        self.note(format!("enetstat: some network namespaces may be missing: {reason}{more}\n"));
     }
 
     fn holders(&mut self) -> Holders {
@@ -395,16 +378,4 @@ impl Lister<'_> {
 
 fn extra<'a>(holders: &'a Holders, inode: u64, label: &'a [u8]) -> Extra<'a> {
     Extra { program: holders.text(inode), netns: label }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
