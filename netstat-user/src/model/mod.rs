@@ -1,5 +1,6 @@
 //! What enetstat knows, as types: no source and no output is mentioned here.
 
+pub mod counter;
 pub mod endpoint;
 pub mod fact;
 pub mod process;
@@ -7,6 +8,7 @@ pub mod sock;
 pub mod time;
 pub mod told;
 
+pub use counter::{Counter, Group};
 pub use endpoint::{Endpoint, Family, Tuple};
 pub use fact::{
     Answer, Event, Fact, Holder, Identity, Listing, Mini, MiniSeen, Moved, OwnerSeen, PortSeen, Question,

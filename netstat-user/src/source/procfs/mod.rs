@@ -1,5 +1,6 @@
 //! Listings by /proc/net, which needs no privilege and no module.
 
+pub mod counters;
 mod inet;
 mod lines;
 mod unix;
