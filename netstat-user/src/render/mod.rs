@@ -6,6 +6,7 @@ pub mod json;
 pub mod log;
 pub mod nettools;
 pub mod schema;
+pub mod statistics;
 pub mod summary;
 pub mod text;
 

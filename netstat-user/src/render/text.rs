@@ -49,6 +49,14 @@ pub fn number(out: &mut Vec<u8>, n: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// Appends a number of at most 64 bits and a sign in decimal.
+pub fn signed(out: &mut Vec<u8>, n: i128) {
+    if n < 0 {
+        out.push(b'-');
+    }
+    number(out, u64::try_from(n.unsigned_abs()).unwrap_or(u64::MAX));
+}
+
 /// Appends `n` in decimal with leading zeros up to `width`.
 pub fn zeros(out: &mut Vec<u8>, n: u64, width: usize) {
     let start = out.len();
