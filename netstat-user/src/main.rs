@@ -39,6 +39,7 @@ fn run() -> anyhow::Result<Outcome> {
     };
     match plan {
         Plan::List(plan) => agent::list::run(&plan, &mut stdout()?, &mut io::stderr()),
+        Plan::Statistics(plan) => agent::statistics::run(&plan, &mut stdout()?, &mut io::stderr()),
         Plan::Schema => {
             let mut text = Vec::new();
             render::schema::schema(&mut text);

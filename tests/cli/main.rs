@@ -40,6 +40,7 @@ fn words_that_make_no_sense_are_named_and_fail() {
         (&["--tier", "kprobe"], "--tier kprobe does not list sockets"),
         (&["--continuous=soon"], "not a number of seconds"),
         (&["-tan", "--keep-closed", "5"], "--keep-closed only means something with -c"),
+        (&["-sx"], "-s and -x exclude each other"),
         (&["-uac", "--keep-closed", "5"], "select no TCP sockets"),
         (&["trace", "--netns", "a", "--all-netns"], "cannot be used with"),
         (&["trace", "--close", "--queues", "every"], "exclude each other"),
@@ -186,4 +187,39 @@ fn everybody_may_list() {
     assert_eq!(output.status.code(), Some(1), "some namespaces cannot be examined: {output:?}");
     assert!(text(&output.stdout).contains(&wanted));
     assert!(text(&output.stderr).contains("needs root"));
+}
+
+#[test]
+fn statistics_are_shown_once_or_for_ever() {
+    let output = run(&["-st"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    let titles: Vec<&str> = text(&output.stdout).lines().filter(|line| !line.starts_with(' ')).collect();
+    assert_eq!(titles[..2], ["Tcp:", "TcpExt:"]);
+    assert!(!titles.contains(&"Ip:"), "{titles:?}");
+    assert!(text(&output.stdout).contains(" received\n"));
+
+    let mut child = enetstat(&["-su", "-4", "--continuous=0.01"]);
+    let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert_eq!(lines.filter(|line| line == "Udp:").take(3).count(), 3);
+    child.wait().unwrap();
+}
+
+#[test]
+fn statistics_as_json_are_every_counter() {
+    let output = run(&["-s", "--json"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    let lines = text(&output.stdout).lines();
+    let all: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(all.iter().all(|line| line["enetstat.kind"] == "counter"));
+    let ours = |name: &str| {
+        let of = |line: &&serde_json::Value| line["enetstat.counter.name"] == name;
+        let found: Vec<_> =
+            all.iter().filter(of).filter(|line| line["enetstat.counter.group"] == "Tcp").collect();
+        assert_eq!(found.len(), 1, "{name}");
+        found[0]["enetstat.counter.value"].as_str().unwrap().parse::<i128>().unwrap()
+    };
+    // The kernel has no limit of its own, and says so with a number below 0.
+    assert_eq!(ours("MaxConn"), -1);
+    assert!(ours("ActiveOpens") >= 0);
 }

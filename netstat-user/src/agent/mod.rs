@@ -4,6 +4,7 @@ pub mod capabilities;
 pub mod list;
 pub mod live;
 mod reader;
+pub mod statistics;
 pub mod trace;
 mod watch;
 mod worker;

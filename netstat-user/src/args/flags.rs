@@ -25,6 +25,7 @@ Examples:
   enetstat -tan -c          the same listing again every second
   enetstat -tanpc --keep-closed 5
                             ... with the connections that ended in the last 5 seconds
+  enetstat -st              what the kernel counted about TCP
   enetstat trace            each TCP change of state as it happens (needs privilege)
   enetstat capabilities     what this kernel and this privilege allow
 
@@ -84,6 +85,9 @@ pub struct ListFlags {
     /// UDP-Lite sockets
     #[arg(short = 'U', long, help_heading = "Which sockets (none given: all of them)")]
     pub udplite: bool,
+    /// SCTP (with -s)
+    #[arg(short = 'S', long, help_heading = "Which sockets (none given: all of them)")]
+    pub sctp: bool,
     /// Raw sockets
     #[arg(short = 'w', long, help_heading = "Which sockets (none given: all of them)")]
     pub raw: bool,
@@ -106,6 +110,9 @@ pub struct ListFlags {
     #[arg(long, help_heading = "Which sockets (none given: all of them)")]
     pub all_netns: bool,
 
+    /// Counters of the kernel's protocols instead of sockets (with -v also those that are 0)
+    #[arg(short = 's', long, help_heading = "What to show")]
+    pub statistics: bool,
     /// Show numbers, not the names of hosts, ports and users
     #[arg(short = 'n', long, help_heading = "What to show")]
     pub numeric: bool,

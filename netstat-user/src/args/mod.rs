@@ -4,7 +4,7 @@ pub mod flags;
 pub mod plan;
 mod value;
 
-pub use plan::{ListPlan, Plan, TracePlan, UsageError};
+pub use plan::{ListPlan, Plan, StatisticsPlan, TracePlan, UsageError};
 
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};

@@ -2,7 +2,7 @@
 
 use super::flags::{Command, Flags, ListFlags, TraceFlags};
 use crate::model::{Comm, Family, Protocol, States, TcpState};
-use crate::view::Filter;
+use crate::view::{Filter, Protocols};
 use netstat_common::config::Queues;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -33,12 +33,17 @@ pub enum UsageError {
     KeepClosedWithoutTcp,
     #[error("--keep-closed and --tier {0} exclude each other: {0} does not tell what ended")]
     KeepClosedAndTier(&'static str),
+    #[error("-s and {0} exclude each other: {1}")]
+    NoStatistics(&'static str, &'static str),
+    #[error("-S only means something with -s: SCTP sockets are not listed")]
+    SctpSockets,
 }
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Plan {
     List(ListPlan),
+    Statistics(StatisticsPlan),
     Trace(Box<TracePlan>),
     /// With the tier to force.
     Capabilities(Option<String>),
@@ -97,6 +102,27 @@ pub struct ListPlan {
     pub tier: ListTier,
 }
 
+/// Counters of protocols.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatisticsPlan {
+    pub protocols: Protocols,
+    /// The family asked for; `None`: both.
+    pub family: Option<Family>,
+    /// Also the counters that are 0, and settings.
+    pub all: bool,
+    /// Repeat after this time.
+    pub interval: Option<Duration>,
+    pub json: bool,
+    pub all_netns: bool,
+    /// Exactly as net-tools 2.10 does it. Nothing but `protocols` counts besides.
+    pub compat: Option<CompatFamilies>,
+}
+
+/// The families that were asked for as net-tools keeps them: its names of them in the order in which they were typed, with
+/// commas (`inet,unix`); empty when none was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompatFamilies(pub String);
+
 /// Which network namespaces are traced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
@@ -136,6 +162,7 @@ impl TryFrom<Flags> for Plan {
 
     fn try_from(flags: Flags) -> Result<Self, UsageError> {
         Ok(match flags.command {
+            None if flags.list.statistics => Self::Statistics(statistics(&flags.list)?),
             None => Self::List(list(flags.list)?),
             Some(Command::Trace(flags)) => Self::Trace(Box::new(trace(*flags)?)),
             Some(Command::Capabilities(flags)) => Self::Capabilities(flags.tier),
@@ -151,6 +178,9 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
         Some("procfs") => ListTier::Procfs,
         Some(other) => return Err(UsageError::ListTier(other.to_owned())),
     };
+    if flags.sctp {
+        return Err(UsageError::SctpSockets);
+    }
     let (tables, unix) = tables(&flags);
     if flags.keep_closed.is_some() {
         let tcp = tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp);
@@ -184,6 +214,42 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
         verbose: flags.verbose,
         all_netns: flags.all_netns,
         tier,
+    })
+}
+
+/// Flags about sockets and names are as meaningless here as in net-tools, and as harmless.
+fn statistics(flags: &ListFlags) -> Result<StatisticsPlan, UsageError> {
+    for (given, flag, why) in [
+        (flags.unix, "-x", "the kernel does not count what unix sockets do"),
+        (flags.keep_closed.is_some(), "--keep-closed", "a counter does not end"),
+        (
+            flags.tier.as_deref().is_some_and(|tier| tier != "procfs"),
+            "--tier",
+            "counters are read from /proc",
+        ),
+    ] {
+        if given {
+            return Err(UsageError::NoStatistics(flag, why));
+        }
+    }
+    Ok(StatisticsPlan {
+        protocols: Protocols {
+            ip: flags.raw,
+            tcp: flags.tcp,
+            udp: flags.udp,
+            udplite: flags.udplite,
+            sctp: flags.sctp,
+        },
+        family: match (flags.inet, flags.inet6) {
+            (true, false) => Some(Family::V4),
+            (false, true) => Some(Family::V6),
+            _ => None,
+        },
+        all: flags.verbose,
+        interval: flags.continuous,
+        json: flags.json,
+        all_netns: flags.all_netns,
+        compat: None,
     })
 }
 

@@ -1,6 +1,7 @@
 use super::plan::{ListTier, Naming, Scope, TimeStyle, Which};
 use super::*;
 use crate::model::{Comm, Family::*, Protocol::*, States, TcpState};
+use crate::view::Protocols;
 use netstat_common::config::Queues;
 use std::time::Duration;
 
@@ -157,4 +158,27 @@ fn the_definitions_agree_with_each_other() {
     command.build();
     assert_eq!(command.get_subcommands().map(clap::Command::get_name).collect::<Vec<_>>(), COMMANDS);
     command.debug_assert();
+}
+
+#[test]
+fn statistics_take_the_flags_of_net_tools() {
+    let statistics = |line: &str| match plan(line) {
+        Ok(Plan::Statistics(plan)) => plan,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(statistics("-s"), StatisticsPlan::default());
+    assert_eq!(statistics("--stat"), StatisticsPlan::default());
+    // What only means something for sockets is no error in net-tools.
+    assert_eq!(statistics("-snpleao --wide"), StatisticsPlan::default());
+    let some = statistics("-stwcv6");
+    assert_eq!(some.protocols, Protocols { tcp: true, ip: true, ..Protocols::default() });
+    assert_eq!((some.family, some.interval, some.all), (Some(V6), Some(Duration::from_secs(1)), true));
+    let others = statistics("-suUS4 --json --all-netns --tier procfs");
+    assert_eq!(others.protocols, Protocols { udp: true, udplite: true, sctp: true, ..Protocols::default() });
+    assert!(others.family == Some(V4) && others.json && others.all_netns);
+    assert_eq!(statistics("-s46").family, None);
+    assert!(refused("-sx").contains("unix sockets"));
+    assert!(refused("-stc --keep-closed 5").contains("--keep-closed"));
+    assert!(refused("-s --tier netlink").contains("/proc"));
+    assert!(refused("-tS").contains("-S only means something with -s"));
 }

@@ -13,12 +13,20 @@ pub enum Kind {
     Repair = 8,
     Socket = 16,
     Summary = 32,
+    Counter = 64,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Transition, Self::Connection, Self::Queue, Self::Repair, Self::Socket, Self::Summary];
+    pub const ALL: [Self; 7] = [
+        Self::Transition,
+        Self::Connection,
+        Self::Queue,
+        Self::Repair,
+        Self::Socket,
+        Self::Summary,
+        Self::Counter,
+    ];
 
     /// The value of `enetstat.kind`.
     pub const fn name(self) -> &'static str {
@@ -29,6 +37,7 @@ impl Kind {
             Self::Repair => "repair",
             Self::Socket => "socket",
             Self::Summary => "summary",
+            Self::Counter => "counter",
         }
     }
 
@@ -44,6 +53,7 @@ impl Kind {
                 process is told in fields of its own."
             }
             Self::Summary => "The end of a trace.",
+            Self::Counter => "A counter of a protocol (-s).",
         }
     }
 }
@@ -61,6 +71,8 @@ pub enum Type {
     Integer,
     /// An unsigned 64-bit integer in decimal, as a string.
     Integer64,
+    /// A signed integer in decimal, as a string; from -2^63 to 2^64-1.
+    Signed,
     /// Bytes in hexadecimal, two digits each.
     Hex,
     /// True; left out when false.
@@ -89,6 +101,7 @@ const Q: u8 = Kind::Queue as u8;
 const R: u8 = Kind::Repair as u8;
 const S: u8 = Kind::Socket as u8;
 const E: u8 = Kind::Summary as u8;
+const N: u8 = Kind::Counter as u8;
 /// Kinds that speak of one connection.
 const CONN: u8 = T | C | Q;
 
@@ -120,14 +133,15 @@ macro_rules! fields {
 }
 
 fields! {
-    Timestamp = "timestamp", Type::Time, T | C | Q | R | S | E, always T | C | Q | R | S | E,
+    Timestamp = "timestamp", Type::Time, T | C | Q | R | S | E | N, always T | C | Q | R | S | E | N,
         "When it happened; of a listing, when that was made.";
-    Kind = "enetstat.kind", Type::Text, T | C | Q | R | S | E, always T | C | Q | R | S | E,
+    Kind = "enetstat.kind", Type::Text, T | C | Q | R | S | E | N, always T | C | Q | R | S | E | N,
         "What the object is about.";
     Transport = "network.transport", Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix"]), CONN | S, always CONN | S,
         "Protocol. udplite and raw are values of our own.";
-    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S, always CONN,
-        "Address family of the socket: an IPv6 socket that talks IPv4 is ipv6.";
+    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S | N, always CONN,
+        "Address family of the socket: an IPv6 socket that talks IPv4 is ipv6. Of a counter the family it counts; left out \
+        when it counts both.";
     LocalAddress = "network.local.address", Type::Text, CONN | S, always CONN,
         "Local IP address.";
     LocalPort = "network.local.port", Type::Integer, CONN | S, always 0,
@@ -149,7 +163,7 @@ fields! {
     OwnerHow = "enetstat.owner.how", Type::OneOf(&["opened", "accepted", "held", "used", "closed", "inherited"]), CONN | S,
         always 0, "How the process is known to own it: it called connect or listen; accept gave it; it holds a file of \
         it; it sent or received; it closed it; it owns the listener and nobody has accepted the connection yet.";
-    Netns = "enetstat.netns", Type::Integer, CONN | S, always 0,
+    Netns = "enetstat.netns", Type::Integer, CONN | S | N, always 0,
         "Inode of the network namespace.";
     Cookie = "enetstat.socket.cookie", Type::Integer64, CONN | S, always 0,
         "The kernel's socket cookie.";
@@ -248,6 +262,13 @@ fields! {
         "Connections that were seen.";
     Evicted = "enetstat.evicted", Type::Integer64, E, always E,
         "Connections dropped from the table because it was full.";
+    CounterGroup = "enetstat.counter.group", Type::Text, N, always N,
+        "Group of the counter in /proc/net: Ip, Icmp, Tcp, TcpExt, Udp6 and so on.";
+    CounterName = "enetstat.counter.name", Type::Text, N, always N,
+        "Name of the counter as the kernel spells it; those of IPv6, SCTP, Xfrm and Tls begin with their group.";
+    CounterValue = "enetstat.counter.value", Type::Signed, N, always N,
+        "Its number since the namespace began; of Tcp CurrEstab and the like, the number now; of a setting, the setting \
+        (Tcp MaxConn is -1 when there is no limit).";
 }
 
 impl Field {

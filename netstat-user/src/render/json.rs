@@ -2,6 +2,7 @@
 
 use super::field::{Field, Kind};
 use super::object::{Object, Stamp};
+use crate::model::counter::Group;
 use crate::model::fact::Direction;
 use crate::model::{
     Clock, Comm, Conn, Ended, Family, How, Learnt, Mono, Pid, Protocol, Reason, Repair, SockRow, TcpState,
@@ -221,6 +222,36 @@ impl Json {
         }
         object.end();
     }
+
+    /// Appends a line for each counter of a group, read at `at` in the namespace `inum` (0: unknown). `family` is the one it
+    /// counts, `None` both.
+    pub fn counters(
+        &mut self,
+        out: &mut Vec<u8>,
+        at: Mono,
+        inum: u32,
+        family: Option<Family>,
+        group: &Group,
+    ) {
+        for counter in &group.counters {
+            let mut object = Object::begin(out, Kind::Counter, self.stamp.at(at));
+            if let Some(family) = family {
+                object.text(Field::NetworkType, otel(family));
+            }
+            netns(&mut object, inum);
+            object.text(Field::CounterGroup, &group.name);
+            object.text(Field::CounterName, &counter.name);
+            object.signed(Field::CounterValue, counter.value);
+            object.end();
+        }
+    }
+}
+
+fn otel(family: Family) -> &'static [u8] {
+    match family {
+        Family::V4 => b"ipv4",
+        Family::V6 => b"ipv6",
+    }
 }
 
 fn nanoseconds(span: std::time::Duration) -> u64 {
@@ -228,11 +259,7 @@ fn nanoseconds(span: std::time::Duration) -> u64 {
 }
 
 fn ends(object: &mut Object<'_>, family: Family, local: (IpAddr, u16), foreign: (IpAddr, u16)) {
-    let family: &[u8] = match family {
-        Family::V4 => b"ipv4",
-        Family::V6 => b"ipv6",
-    };
-    object.text(Field::NetworkType, family);
+    object.text(Field::NetworkType, otel(family));
     object.address(Field::LocalAddress, local.0);
     if local.1 != 0 {
         object.integer(Field::LocalPort, local.1);

@@ -65,6 +65,14 @@ impl<'a> Object<'a> {
         self.out.push(b'"');
     }
 
+    /// A counter, which may be a negative setting, as a string.
+    pub fn signed(&mut self, field: Field, value: i128) {
+        self.key(field);
+        self.out.push(b'"');
+        text::signed(self.out, value);
+        self.out.push(b'"');
+    }
+
     pub fn bool(&mut self, field: Field, value: bool) {
         self.key(field);
         self.out.extend_from_slice(if value { b"true" } else { b"false" });

@@ -71,6 +71,7 @@ fn kind_of_value(out: &mut Vec<u8>, kind: Type) {
         }
         Type::Integer => b"\"type\": \"integer\", \"minimum\": 0",
         Type::Integer64 => b"\"type\": \"string\", \"pattern\": \"^(0|[1-9][0-9]{0,19})$\"",
+        Type::Signed => b"\"type\": \"string\", \"pattern\": \"^(0|-?[1-9][0-9]{0,19})$\"",
         Type::Hex => b"\"type\": \"string\", \"pattern\": \"^([0-9a-f]{2})+$\"",
         Type::True => b"\"const\": true",
         Type::Bool => b"\"type\": \"boolean\"",

@@ -140,6 +140,7 @@ fn check(line: &str) -> Map<String, Value> {
                 value.as_u64().is_some_and(|number| number < 1 << 53) && property["type"] == "integer"
             }
             Type::Integer64 => value.as_str().is_some_and(|text| text.parse::<u64>().is_ok()),
+            Type::Signed => value.as_str().is_some_and(|text| text.parse::<i128>().is_ok()),
             Type::Hex => value.as_str().is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit())),
             Type::True => *value == Value::Bool(true),
             Type::Bool => value.is_boolean() && property["type"] == "boolean",
@@ -184,6 +185,17 @@ fn every_kind_obeys_the_schema() {
     let summary = Summary { transitions: u64::MAX, ..Summary::default() };
     Json::new(false, sample::clock()).summary(&mut out, Mono(0), &summary);
     assert_eq!(check(std::str::from_utf8(&out).unwrap())["enetstat.transitions"], u64::MAX.to_string());
+    out.clear();
+    let counters = [(&b"InSegs"[..], u64::MAX.into()), (b"MaxConn", -1)];
+    let counters = counters.map(|(name, value)| Counter { name: name.to_vec(), value });
+    let group = Group { name: b"Tcp".to_vec(), counters: counters.to_vec() };
+    Json::new(false, sample::clock()).counters(&mut out, Mono(0), 4_026_531_840, Some(Family::V4), &group);
+    let lines: Vec<_> = std::str::from_utf8(&out).unwrap().lines().map(check).collect();
+    assert_eq!(lines[0]["enetstat.counter.value"], u64::MAX.to_string());
+    assert_eq!(
+        (&lines[1]["enetstat.counter.group"], &lines[1]["enetstat.counter.value"]),
+        (&"Tcp".into(), &"-1".into())
+    );
 }
 
 #[test]
