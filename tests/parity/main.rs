@@ -1,6 +1,7 @@
 //! Our listing beside the installed netstat, in a namespace of our own with sockets in every state that can be held.
 
 mod sockets;
+mod statistics;
 
 use netstat_tests::{NetNs, need, program};
 use std::io::{BufRead, BufReader, Read};

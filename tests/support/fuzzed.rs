@@ -1,6 +1,8 @@
 //! What the fuzzers do with bytes, so that the inputs they left are replayed by an ordinary test as well. Each function panics when
 //! something that must hold does not.
 
+use netstat_user::agent::statistics;
+use netstat_user::args::plan::{CompatFamilies, StatisticsPlan};
 use netstat_user::kernel::{btf::Btf, format};
 use netstat_user::model::{Answer, Event, Fact, Family, Mono, Protocol, Told};
 use netstat_user::source::diag::wire::{Attributes, Messages, RawRow};
@@ -43,7 +45,8 @@ pub fn netlink(datagram: &[u8]) {
 pub fn procfs(text: &[u8]) {
     let root = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(root.path().join("net")).expect("a directory");
-    for name in ["tcp", "tcp6", "udp", "raw6", "unix"] {
+    std::fs::create_dir(root.path().join("net/sctp")).expect("a directory");
+    for name in ["tcp", "tcp6", "udp", "raw6", "unix", "snmp", "netstat", "snmp6", "sctp/snmp"] {
         std::fs::write(root.path().join("net").join(name), text).expect("a file");
     }
     let procfs = Procfs::at(root.path());
@@ -64,6 +67,13 @@ pub fn procfs(text: &[u8]) {
     let mut rows = 0;
     if let Ok(pass) = procfs.unix(&mut |_| rows += 1) {
         assert_eq!(pass.rows, rows);
+    }
+    for compat in [None, Some("inet"), Some("inet6")] {
+        let compat = compat.map(|families| CompatFamilies(families.to_owned()));
+        let plan = StatisticsPlan { compat, all: true, ..StatisticsPlan::default() };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let outcome = statistics::run_at(&plan, &procfs, &mut out, &mut err).expect("a buffer takes all");
+        assert_eq!(outcome.complete, plan.compat.is_some() || err.is_empty());
     }
 }
 
