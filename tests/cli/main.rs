@@ -1,6 +1,6 @@
 //! The program from outside: words, streams, exit codes.
 
-use netstat_tests::{need, program};
+use netstat_tests::{NetNs, need, program};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Output, Stdio};
@@ -222,4 +222,34 @@ fn statistics_as_json_are_every_counter() {
     // The kernel has no limit of its own, and says so with a number below 0.
     assert_eq!(ours("MaxConn"), -1);
     assert!(ours("ActiveOpens") >= 0);
+}
+
+#[test]
+fn what_happens_is_counted() {
+    if !rustix::process::geteuid().is_root() {
+        return need::skip("needs root for a network namespace of its own");
+    }
+    let _namespace = NetNs::enter().unwrap();
+    let counted = || {
+        let output = run(&["-s"]);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+        text(&output.stdout).to_owned()
+    };
+    assert!(
+        counted().contains("\nTcp:\n    0 active connection openings\n    0 passive connection openings\n")
+    );
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let _first = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    assert!(
+        counted().contains("\nTcp:\n    1 active connection opening\n    1 passive connection opening\n")
+    );
+    let _second = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let bound = std::net::UdpSocket::bind("[::1]:0").unwrap();
+    bound.send_to(b"to itself", bound.local_addr().unwrap()).unwrap();
+    bound.recv(&mut [0; 9]).unwrap();
+    let after = counted();
+    assert!(after.contains("\nTcp:\n    2 active connection openings\n    2 passive connection openings\n"));
+    // Both ends of each.
+    assert!(after.contains("\n    4 connections established\n"));
+    assert!(after.contains("\nUdp6:\n    1 packet received\n"), "{after}");
 }

@@ -2,13 +2,16 @@
 
 mod rows;
 
-use netstat_user::args::plan::{Naming, TimeStyle, Which};
-use netstat_user::model::{Conn, Ended, TcpState, Told};
+use netstat_user::agent::statistics;
+use netstat_user::args::plan::{CompatFamilies, Naming, StatisticsPlan, TimeStyle, Which};
+use netstat_user::model::{Conn, Ended, Family, TcpState, Told};
 use netstat_user::names::Names;
 use netstat_user::render::json::Json;
 use netstat_user::render::log::{Log, LogStyle};
 use netstat_user::render::nettools::{Columns, Extra, Layout};
 use netstat_user::render::schema;
+use netstat_user::source::Procfs;
+use netstat_user::view::Protocols;
 use std::path::Path;
 
 /// Compares with the file of this name, or writes it.
@@ -122,6 +125,30 @@ fn listings_as_json() {
         }
     }
     golden("json/sockets.jsonl", &out);
+}
+
+/// Counters of Linux 6.18 with numbers of our own.
+#[test]
+fn counters_have_the_layout_of_net_tools() {
+    let fixture = Procfs::at(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/proc/counters"));
+    let shown = |plan: StatisticsPlan| {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let outcome = statistics::run_at(&plan, &fixture, &mut out, &mut err).expect("a buffer takes all");
+        assert!(outcome.complete && err.is_empty());
+        out
+    };
+    let plan = StatisticsPlan::default();
+    golden("statistics/s.txt", &shown(plan.clone()));
+    golden("statistics/sv.txt", &shown(StatisticsPlan { all: true, ..plan.clone() }));
+    let udp = Protocols { udp: true, ..plan.protocols };
+    golden(
+        "statistics/su6.txt",
+        &shown(StatisticsPlan { protocols: udp, family: Some(Family::V6), ..plan.clone() }),
+    );
+    for (name, families) in [("statistics/compat.txt", "inet"), ("statistics/compat6.txt", "inet6")] {
+        let compat = Some(CompatFamilies(families.to_owned()));
+        golden(name, &shown(StatisticsPlan { compat, ..plan.clone() }));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::exit::Outcome;
 use crate::render::statistics::compat::{Files, Writer};
 use crate::source::Procfs;
 use crate::source::procfs::counters::{Counters, Raw, nettools};
-use crate::view::{About, Protocols};
+use crate::view::Protocols;
 use anyhow::Context;
 use std::io::{self, Write};
 
@@ -23,7 +23,7 @@ pub fn run(
 ) -> anyhow::Result<Outcome> {
     let mut run = Run { procfs, writer: Writer::new(protocols), buf: Vec::new(), out, err };
     match families.0.as_str() {
-        "" | "inet" => run.inet(protocols)?,
+        "" | "inet" => run.inet()?,
         "inet6" => run.inet6()?,
         // Said on standard output, in two words of two messages.
         other => {
@@ -44,16 +44,14 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn inet(&mut self, protocols: Protocols) -> anyhow::Result<()> {
+    fn inet(&mut self) -> anyhow::Result<()> {
         let Some(snmp) = self.needed(Counters::Snmp)? else { return Ok(()) };
         self.pairs(Counters::Snmp, snmp)?;
         // What cannot be opened from here on is passed over in silence.
         if let Some(netstat) = self.optional(Counters::Netstat) {
             self.pairs(Counters::Netstat, netstat)?;
         }
-        if protocols.has(About::Sctp)
-            && let Some(raw) = self.optional(Counters::Sctp)
-        {
+        if let Some(raw) = self.optional(Counters::Sctp) {
             self.writer.group(&mut self.buf, Files::Sctp, &nettools::sctp(&raw.bytes));
             self.unread(Counters::Sctp, &raw)?;
         }
