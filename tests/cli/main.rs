@@ -229,7 +229,7 @@ fn what_happens_is_counted() {
     if !rustix::process::geteuid().is_root() {
         return need::skip("needs root for a network namespace of its own");
     }
-    let _namespace = NetNs::enter().unwrap();
+    let namespace = NetNs::enter().unwrap();
     let counted = || {
         let output = run(&["-s"]);
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
@@ -252,4 +252,9 @@ fn what_happens_is_counted() {
     // Both ends of each.
     assert!(after.contains("\n    4 connections established\n"));
     assert!(after.contains("\nUdp6:\n    1 packet received\n"), "{after}");
+    let everywhere = run(&["-s", "--json", "--all-netns"]);
+    let here = |line: &&str| line.contains(&format!("\"enetstat.netns\":{},", namespace.inum()));
+    let mut here = text(&everywhere.stdout).lines().filter(here);
+    let opened = "\"enetstat.counter.name\":\"ActiveOpens\",\"enetstat.counter.value\":\"2\"}";
+    assert!(here.any(|line| line.ends_with(opened)), "{everywhere:?}");
 }

@@ -3,7 +3,7 @@
 mod rows;
 
 use netstat_user::agent::statistics;
-use netstat_user::args::plan::{CompatFamilies, Naming, StatisticsPlan, TimeStyle, Which};
+use netstat_user::args::plan::{CompatFamilies, Naming, StatisticsPlan, TimeStyle, Which, Zeros};
 use netstat_user::model::{Conn, Ended, Family, TcpState, Told};
 use netstat_user::names::Names;
 use netstat_user::render::json::Json;
@@ -139,7 +139,12 @@ fn counters_have_the_layout_of_net_tools() {
     };
     let plan = StatisticsPlan::default();
     golden("statistics/s.txt", &shown(plan.clone()));
-    golden("statistics/sv.txt", &shown(StatisticsPlan { all: true, ..plan.clone() }));
+    golden("statistics/sv.txt", &shown(StatisticsPlan { zeros: Zeros::Shown, ..plan.clone() }));
+    let tcp = Protocols { tcp: true, ..plan.protocols };
+    golden(
+        "statistics/sst.txt",
+        &shown(StatisticsPlan { protocols: tcp, zeros: Zeros::Hidden, ..plan.clone() }),
+    );
     let udp = Protocols { udp: true, ..plan.protocols };
     golden(
         "statistics/su6.txt",

@@ -2,7 +2,7 @@
 //! something that must hold does not.
 
 use netstat_user::agent::statistics;
-use netstat_user::args::plan::{CompatFamilies, StatisticsPlan};
+use netstat_user::args::plan::{CompatFamilies, StatisticsPlan, Zeros};
 use netstat_user::kernel::{btf::Btf, format};
 use netstat_user::model::{Answer, Event, Fact, Family, Mono, Protocol, Told};
 use netstat_user::source::diag::wire::{Attributes, Messages, RawRow};
@@ -70,7 +70,7 @@ pub fn procfs(text: &[u8]) {
     }
     for compat in [None, Some("inet"), Some("inet6")] {
         let compat = compat.map(|families| CompatFamilies(families.to_owned()));
-        let plan = StatisticsPlan { compat, all: true, ..StatisticsPlan::default() };
+        let plan = StatisticsPlan { compat, zeros: Zeros::Shown, ..StatisticsPlan::default() };
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let outcome = statistics::run_at(&plan, &procfs, &mut out, &mut err).expect("a buffer takes all");
         assert_eq!(outcome.complete, plan.compat.is_some() || err.is_empty());

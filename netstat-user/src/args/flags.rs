@@ -110,9 +110,9 @@ pub struct ListFlags {
     #[arg(long, help_heading = "Which sockets (none given: all of them)")]
     pub all_netns: bool,
 
-    /// Counters of the kernel's protocols instead of sockets (with -v also those that are 0)
-    #[arg(short = 's', long, help_heading = "What to show")]
-    pub statistics: bool,
+    /// Counters of the kernel's protocols instead of sockets (-sv: also all that are 0; -ss: none that is 0)
+    #[arg(short = 's', long, action = ArgAction::Count, help_heading = "What to show")]
+    pub statistics: u8,
     /// Show numbers, not the names of hosts, ports and users
     #[arg(short = 'n', long, help_heading = "What to show")]
     pub numeric: bool,

@@ -102,14 +102,25 @@ pub struct ListPlan {
     pub tier: ListTier,
 }
 
+/// Which counters that are 0 are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Zeros {
+    /// Those that net-tools shows.
+    #[default]
+    Usual,
+    /// All of them, and settings that count nothing.
+    Shown,
+    /// None, and no group without a counter.
+    Hidden,
+}
+
 /// Counters of protocols.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatisticsPlan {
     pub protocols: Protocols,
     /// The family asked for; `None`: both.
     pub family: Option<Family>,
-    /// Also the counters that are 0, and settings.
-    pub all: bool,
+    pub zeros: Zeros,
     /// Repeat after this time.
     pub interval: Option<Duration>,
     pub json: bool,
@@ -162,7 +173,7 @@ impl TryFrom<Flags> for Plan {
 
     fn try_from(flags: Flags) -> Result<Self, UsageError> {
         Ok(match flags.command {
-            None if flags.list.statistics => Self::Statistics(statistics(&flags.list)?),
+            None if flags.list.statistics > 0 => Self::Statistics(statistics(&flags.list)?),
             None => Self::List(list(flags.list)?),
             Some(Command::Trace(flags)) => Self::Trace(Box::new(trace(*flags)?)),
             Some(Command::Capabilities(flags)) => Self::Capabilities(flags.tier),
@@ -245,7 +256,11 @@ fn statistics(flags: &ListFlags) -> Result<StatisticsPlan, UsageError> {
             (false, true) => Some(Family::V6),
             _ => None,
         },
-        all: flags.verbose,
+        zeros: match flags.statistics {
+            _ if flags.verbose => Zeros::Shown,
+            0 | 1 => Zeros::Usual,
+            _ => Zeros::Hidden,
+        },
         interval: flags.continuous,
         json: flags.json,
         all_netns: flags.all_netns,

@@ -1,4 +1,4 @@
-use super::plan::{ListTier, Naming, Scope, TimeStyle, Which};
+use super::plan::{ListTier, Naming, Scope, TimeStyle, Which, Zeros};
 use super::*;
 use crate::model::{Comm, Family::*, Protocol::*, States, TcpState};
 use crate::view::Protocols;
@@ -172,11 +172,15 @@ fn statistics_take_the_flags_of_net_tools() {
     assert_eq!(statistics("-snpleao --wide"), StatisticsPlan::default());
     let some = statistics("-stwcv6");
     assert_eq!(some.protocols, Protocols { tcp: true, ip: true, ..Protocols::default() });
-    assert_eq!((some.family, some.interval, some.all), (Some(V6), Some(Duration::from_secs(1)), true));
+    assert_eq!(
+        (some.family, some.interval, some.zeros),
+        (Some(V6), Some(Duration::from_secs(1)), Zeros::Shown)
+    );
     let others = statistics("-suUS4 --json --all-netns --tier procfs");
     assert_eq!(others.protocols, Protocols { udp: true, udplite: true, sctp: true, ..Protocols::default() });
     assert!(others.family == Some(V4) && others.json && others.all_netns);
     assert_eq!(statistics("-s46").family, None);
+    assert_eq!((statistics("-sst").zeros, statistics("-ssv").zeros), (Zeros::Hidden, Zeros::Shown));
     assert!(refused("-sx").contains("unix sockets"));
     assert!(refused("-stc --keep-closed 5").contains("--keep-closed"));
     assert!(refused("-s --tier netlink").contains("/proc"));

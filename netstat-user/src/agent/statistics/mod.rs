@@ -102,7 +102,7 @@ impl Counting<'_> {
                 let (_, family) = groups::about(&group.name);
                 json.counters(&mut out.buf, at, inum, family, group);
             } else {
-                statistics::group(&mut out.buf, group, self.plan.all);
+                statistics::group(&mut out.buf, group, self.plan.zeros);
             }
             out.piece().context(WRITING)?;
         }

@@ -9,6 +9,7 @@ mod sentence;
 mod tcp;
 
 use super::text;
+use crate::args::plan::Zeros;
 use crate::model::Group;
 use sentence::{Kind, Sentence};
 
@@ -41,10 +42,13 @@ pub fn namespace(out: &mut Vec<u8>, label: &[u8]) {
     out.push(b'\n');
 }
 
-/// Appends a group. `all`: with the counters that are 0, and with settings.
-pub fn group(out: &mut Vec<u8>, group: &Group, all: bool) {
+/// Appends a group.
+pub fn group(out: &mut Vec<u8>, group: &Group, zeros: Zeros) {
+    let all = zeros == Zeros::Shown;
+    let start = out.len();
     text::escaped(out, &group.name);
     out.extend_from_slice(b":\n");
+    let titled = out.len();
     let sentences = sentences(&group.name);
     let mut list = None;
     for counter in &group.counters {
@@ -61,12 +65,12 @@ pub fn group(out: &mut Vec<u8>, group: &Group, all: bool) {
             continue;
         };
         let shown = match sentence.kind {
-            Kind::Always => true,
+            Kind::Always => counter.value != 0 || zeros != Zeros::Hidden,
             Kind::Setting => all,
             Kind::NonZero | Kind::In | Kind::Out => !zero,
         };
         if let Some(title) = sentence.kind.list() {
-            if list != Some(sentence.kind) {
+            if list != Some(sentence.kind) && (shown || zeros != Zeros::Hidden) {
                 out.extend_from_slice(b"    ");
                 out.extend_from_slice(title);
                 list = Some(sentence.kind);
@@ -82,6 +86,9 @@ pub fn group(out: &mut Vec<u8>, group: &Group, all: bool) {
             sentence.write(out, counter.value);
             out.push(b'\n');
         }
+    }
+    if zeros == Zeros::Hidden && out.len() == titled {
+        out.truncate(start);
     }
 }
 

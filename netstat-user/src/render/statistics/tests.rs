@@ -5,11 +5,11 @@ use crate::model::Counter;
 const GROUPS: [&str; 11] =
     ["Ip", "Icmp", "Tcp", "Udp", "UdpLite", "TcpExt", "Ip6", "Icmp6", "Udp6", "UdpLite6", "Sctp"];
 
-fn shown(name: &str, counters: &[(&str, i128)], all: bool) -> String {
+fn shown(name: &str, counters: &[(&str, i128)], zeros: Zeros) -> String {
     let counter = |(name, value): &(&str, i128)| Counter { name: name.as_bytes().to_vec(), value: *value };
     let made = Group { name: name.as_bytes().to_vec(), counters: counters.iter().map(counter).collect() };
     let mut out = Vec::new();
-    group(&mut out, &made, all);
+    group(&mut out, &made, zeros);
     String::from_utf8(out).unwrap()
 }
 
@@ -30,20 +30,25 @@ fn one_is_singular_and_everything_else_is_plural() {
         ("New", "TCPInvented", -5, "TCPInvented: -5"),
         ("New", "A\u{1b}", 1, "A\\x1b: 1"),
     ] {
-        assert_eq!(shown(group, &[(name, value)], false), format!("{group}:\n    {wanted}\n"));
+        assert_eq!(shown(group, &[(name, value)], Zeros::Usual), format!("{group}:\n    {wanted}\n"));
     }
 }
 
 #[test]
 fn what_is_zero_is_shown_where_net_tools_does_or_on_demand() {
     let counters = [("DefaultTTL", 64), ("InHdrErrors", 0), ("InReceives", 0), ("New", 0)];
-    assert_eq!(shown("Ip", &counters, false), "Ip:\n    0 total packets received\n");
+    assert_eq!(shown("Ip", &counters, Zeros::Usual), "Ip:\n    0 total packets received\n");
     let all =
         "Ip:\n    Default TTL is 64\n    0 with invalid headers\n    0 total packets received\n    New: 0\n";
-    assert_eq!(shown("Ip", &counters, true), all);
+    assert_eq!(shown("Ip", &counters, Zeros::Shown), all);
+    assert_eq!(shown("Ip", &counters, Zeros::Hidden), "");
+    let counters = [("InMsgs", 0), ("InEchos", 0), ("OutEchos", 1)];
+    let wanted = "Icmp:\n    ICMP output histogram:\n        echo requests: 1\n";
+    assert_eq!(shown("Icmp", &counters, Zeros::Hidden), wanted);
+    assert_eq!(shown("Icmp", &counters[..2], Zeros::Hidden), "");
     let tcp = [("RtoAlgorithm", 1), ("MaxConn", -1)];
     assert_eq!(
-        shown("Tcp", &tcp, true),
+        shown("Tcp", &tcp, Zeros::Shown),
         "Tcp:\n    RTO algorithm is other\n    Limit of connections is not fixed\n"
     );
 }
@@ -54,7 +59,7 @@ fn a_list_ends_where_something_else_begins() {
         [("InEchos", 2), ("InEchoReps", 0), ("InNew", 3), ("OutMsgs", 4), ("OutEchos", 0), ("OutNew", 1)];
     let wanted = "Icmp:\n    ICMP input histogram:\n        echo requests: 2\n    InNew: 3\n    4 ICMP messages sent\n    \
                   ICMP output histogram:\n    OutNew: 1\n";
-    assert_eq!(shown("Icmp", &counters, false), wanted);
+    assert_eq!(shown("Icmp", &counters, Zeros::Usual), wanted);
 }
 
 #[test]
