@@ -29,8 +29,9 @@ impl Proc {
             need::skip("needs root to mount a /proc of its own");
             return None;
         }
-        if super::netstat(&["-V"]).is_none() {
-            need::skip("needs netstat (Debian package net-tools)");
+        let version = super::netstat(&["-V"]).map(|output| output.stdout).unwrap_or_default();
+        if !version.starts_with(b"net-tools 2.10\n") {
+            need::skip("needs netstat of net-tools 2.10 (Debian package net-tools)");
             return None;
         }
         let dir = tempfile::tempdir().expect("a directory");

@@ -102,7 +102,7 @@ pub struct ListPlan {
     pub tier: ListTier,
 }
 
-/// Which counters that are 0 are shown.
+/// Which counters that are 0 are shown as text; JSON has every counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Zeros {
     /// Those that net-tools shows.

@@ -1,6 +1,7 @@
 use super::sentence::{Compat, received};
 use super::*;
 use crate::model::Counter;
+use proptest::prelude::*;
 
 const GROUPS: [&str; 11] =
     ["Ip", "Icmp", "Tcp", "Udp", "UdpLite", "TcpExt", "Ip6", "Icmp6", "Udp6", "UdpLite6", "Sctp"];
@@ -93,4 +94,45 @@ fn what_net_tools_says_otherwise_is_kept_apart() {
     aborted.write_compat(&mut line, 1);
     assert_eq!(line, b"1 Number of Aborteds ");
     assert_eq!(find(ip::IP, b"Forwarding").unwrap().compat, Compat::Unknown);
+}
+
+/// Names with sentences, and others.
+fn counters() -> impl Strategy<Value = (&'static str, Vec<(String, i128)>)> {
+    prop::sample::select(GROUPS.to_vec()).prop_flat_map(|group| {
+        let known: Vec<_> =
+            sentences(group.as_bytes()).iter().map(|sentence| sentence.name.to_owned()).collect();
+        let name = prop_oneof![3 => prop::sample::select(known), 1 => "[A-Z][a-z0-9]{1,9}"];
+        let value = prop_oneof![
+            Just(0),
+            Just(1),
+            any::<u64>().prop_map(i128::from),
+            any::<i64>().prop_map(i128::from)
+        ];
+        (Just(group), prop::collection::vec((name, value), 0..40))
+    })
+}
+
+proptest! {
+    #[test]
+    fn each_counter_is_one_line((group, counters) in counters()) {
+        let counters: Vec<_> = counters.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let zeros = counters.iter().filter(|(_, value)| *value == 0).count();
+        let lines = |zeros| {
+            let text = shown(group, &counters, zeros);
+            let lines = text.lines().skip(1).filter(|line| !line.ends_with("histogram:"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let all = lines(Zeros::Shown);
+        prop_assert_eq!(all.len(), counters.len());
+        for (line, (name, value)) in all.iter().zip(&counters) {
+            let sentence = find(sentences(group.as_bytes()), name.as_bytes());
+            let worded = sentence.is_some_and(|sentence| sentence.words.iter().any(|(known, _)| known == value));
+            let has_number = line.split([' ', ':']).any(|word| word == value.to_string());
+            prop_assert!(worded || has_number, "{}: {}", name, line);
+        }
+        // The others show the same lines, only fewer.
+        let (usual, nonzero) = (lines(Zeros::Usual), lines(Zeros::Hidden));
+        prop_assert!(nonzero.len() <= usual.len() && nonzero.len() <= counters.len() - zeros);
+        prop_assert!(usual.iter().all(|line| all.contains(line)) && nonzero.iter().all(|line| usual.contains(line)));
+    }
 }
