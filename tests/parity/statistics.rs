@@ -183,6 +183,23 @@ fn files_that_cannot_be_read_are_told_the_same() {
 }
 
 #[test]
+fn long_lines_are_cut_the_same() {
+    let Some(proc) = Proc::new() else { return };
+    for length in [1021, 1022, 1023, 1024, 1025, 2046, 2047, 5000] {
+        let blanks = " ".repeat(length - "SctpShutdowns5".len());
+        // A name that fills its piece to the end leaves an empty line behind, and for that a piece of memory is shown.
+        let name = "N".repeat(if length % 1023 == 0 { 60 } else { length - 2 });
+        let pairs = format!("Ip: InReceives{blanks}{name}\nIp:{blanks}5 6\nNew: A\nNew: 7\n");
+        let six = format!("Ip6A 1\nIp6InReceives{blanks}5\nUdp6{name} 8\n{name} 9\nIp6B 2\n");
+        let sctp = format!("SctpShutdowns{blanks}5\n{name} 8\nSctpA 2\n");
+        let [pairs, six, sctp] = [&pairs, &six, &sctp].map(|file| Some(file.as_bytes()));
+        proc.fill([pairs, pairs, six, sctp]);
+        assert_eq!(proc.theirs(&[]), proc.ours("", Protocols::default()), "{length}");
+        assert_eq!(proc.theirs(&["-6"]), proc.ours("inet6", Protocols::default()), "{length}");
+    }
+}
+
+#[test]
 fn families_without_counters_are_refused_the_same() {
     let Some(proc) = Proc::new() else { return };
     proc.fill([Some(b"Ip: A\nIp: 1\n"), None, None, None]);
