@@ -76,6 +76,8 @@ impl Hosts {
         }
         let wanted = WORKERS.min(state.open);
         drop(state);
+        // Those that were hired before wait for work.
+        self.shared.changed.notify_all();
         while self.workers < wanted && self.hire() {
             self.workers += 1;
         }
@@ -151,6 +153,15 @@ mod tests {
         }
         assert_eq!((hosts.name(addr(1)), hosts.name(addr(2))), (Some(b"one".as_slice()), None));
         assert_eq!(count.try_iter().count(), 2);
+    }
+
+    #[test]
+    fn those_who_wait_for_work_are_told_of_it() {
+        let mut hosts = Hosts::new(|addr| Some(addr.to_string().into_bytes()));
+        for last in 0..20 {
+            assert_eq!(hosts.resolve([addr(last)], Duration::from_secs(60)), 0);
+            assert_eq!(hosts.name(addr(last)), Some(addr(last).to_string().as_bytes()));
+        }
     }
 
     #[test]
