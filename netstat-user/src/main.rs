@@ -1,13 +1,14 @@
 //! The program: words to a plan, the plan to work, the outcome to an exit code.
 
 use anyhow::Context;
-use netstat_user::args::{self, Plan, Stop};
+use netstat_user::args::{self, Plan, Stop, World};
 use netstat_user::exit::{self, Outcome};
-use netstat_user::{agent, render};
+use netstat_user::{agent, kernel, render};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Bytes from which on memory is taken from the system piece by piece.
@@ -29,12 +30,23 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<Outcome> {
-    let plan = match args::parse(std::env::args_os()) {
+    let world = World {
+        selinux: kernel::selinux::is_enabled(Path::new("/")),
+        strict: std::env::var_os("POSIXLY_CORRECT").is_some(),
+    };
+    let plan = match args::parse_in(std::env::args_os(), world) {
         Ok(plan) => plan,
         Err(Stop::Show(text)) => return show(text.as_bytes()),
         Err(Stop::Usage(text)) => {
             complain(&text);
             std::process::exit(exit::FAILED.into());
+        }
+        Err(Stop::Compat(end)) => {
+            // The original ignores it, too, when nothing can be written.
+            let _ = io::stdout().write_all(&end.out);
+            let _ = io::stdout().flush();
+            let _ = io::stderr().write_all(&end.err);
+            std::process::exit(end.code.into());
         }
     };
     match plan {
@@ -46,6 +58,11 @@ fn run() -> anyhow::Result<Outcome> {
             show(&text)
         }
         Plan::Trace(plan) => agent::trace::run(&plan, &mut stdout()?, &is_read, &mut io::stderr()),
+        Plan::Compat(plan) => {
+            let code =
+                agent::compat::run(&plan, &mut stdout()?, io::stdout().is_terminal(), &mut io::stderr());
+            std::process::exit(code.into());
+        }
         Plan::Capabilities(tier) => agent::capabilities::run(tier.as_deref(), &mut stdout()?),
     }
 }

@@ -1,6 +1,7 @@
 //! Wiring: plan -> sources -> table -> sinks. Only here are threads and tasks started.
 
 pub mod capabilities;
+pub mod compat;
 pub mod list;
 pub mod live;
 mod reader;

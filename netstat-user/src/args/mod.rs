@@ -1,14 +1,17 @@
 //! What was typed ([`flags`]), and what it means ([`plan`]). Nothing is looked up or opened here.
 
+pub mod compat;
 pub mod flags;
 pub mod plan;
 mod value;
 
+pub use compat::{CompatPlan, World};
 pub use plan::{ListPlan, Plan, StatisticsPlan, TracePlan, UsageError};
 
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 /// Words that are commands; a test holds them equal to clap's.
 const COMMANDS: [&str; 3] = ["trace", "capabilities", "schema"];
@@ -20,10 +23,60 @@ pub enum Stop {
     Show(String),
     /// The words make no sense: text for standard error, a failure.
     Usage(String),
+    /// net-tools' netstat would end here.
+    Compat(compat::End),
 }
+
+/// Whose language a command line is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Persona {
+    Own,
+    /// net-tools 2.10's netstat, byte for byte.
+    NetTools,
+}
+
+/// The word that asks for net-tools' netstat when the program does not go by that name.
+const COMPAT: &str = "--compat";
 
 /// From the words of a command line, the program's name first, to what is to be done.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Stop> {
+    parse_in(words, World::default())
+}
+
+/// The same in a `world` that is known, which matters to net-tools' options alone.
+pub fn parse_in(words: impl IntoIterator<Item = OsString>, world: World) -> Result<Plan, Stop> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    match persona(&words) {
+        Persona::Own => own(words),
+        Persona::NetTools => net_tools(&words, world).map(|plan| Plan::Compat(Box::new(plan))),
+    }
+}
+
+/// Decided by the program's name, or else by `--compat` anywhere before `--`, unless the first word is a command.
+fn persona(words: &[OsString]) -> Persona {
+    let Some((program, words)) = words.split_first() else { return Persona::Own };
+    let is_command = words.first().is_some_and(|word| COMMANDS.iter().any(|command| word == command));
+    let asked = || words.iter().take_while(|word| *word != "--").any(|word| word == COMPAT);
+    if is_netstat(program) || (!is_command && asked()) { Persona::NetTools } else { Persona::Own }
+}
+
+fn is_netstat(program: &OsStr) -> bool {
+    Path::new(program).file_name().is_some_and(|name| name == "netstat")
+}
+
+fn net_tools(words: &[OsString], world: World) -> Result<CompatPlan, Stop> {
+    let program = words.first().filter(|program| is_netstat(program));
+    let mut options: Vec<&[u8]> = words.iter().skip(1).map(|word| word.as_encoded_bytes()).collect();
+    if program.is_none()
+        && let Some(at) = options.iter().position(|word| *word == COMPAT.as_bytes())
+    {
+        options.remove(at);
+    }
+    let program = program.map_or(&b"netstat"[..], |program| program.as_encoded_bytes());
+    compat::parse(program, &options, world).map_err(Stop::Compat)
+}
+
+fn own(words: Vec<OsString>) -> Result<Plan, Stop> {
     let flags = flags::Flags::try_parse_from(words).map_err(stop)?;
     Plan::try_from(flags).map_err(|error| Stop::Usage(usage(&error.to_string())))
 }

@@ -1,5 +1,6 @@
 //! What is to be done.
 
+use super::compat::CompatPlan;
 use super::flags::{Command, Flags, ListFlags, TraceFlags};
 use crate::model::{Comm, Family, Protocol, States, TcpState};
 use crate::view::{Filter, Protocols};
@@ -48,6 +49,8 @@ pub enum Plan {
     /// With the tier to force.
     Capabilities(Option<String>),
     Schema,
+    /// As net-tools' netstat, byte for byte.
+    Compat(Box<CompatPlan>),
 }
 
 /// Which sockets of the selected protocols, as net-tools understands `-a` and `-l`.

@@ -5,6 +5,7 @@ pub mod caps;
 pub mod format;
 pub mod kallsyms;
 pub mod refusal;
+pub mod selinux;
 pub mod tier;
 
 pub use refusal::Refusal;

@@ -7,7 +7,7 @@ pub use hosts::Hosts;
 
 use crate::args::plan::Naming;
 use crate::model::Protocol;
-use files::Numbered;
+use files::{Choice, Numbered};
 use rustc_hash::FxHashMap;
 use std::net::IpAddr;
 use std::path::Path;
@@ -39,9 +39,18 @@ impl Names {
 
     /// Names of this host: its resolver, `/etc/services`, `/etc/protocols` and its users.
     pub fn of_host(naming: Naming) -> Self {
+        Self::read(naming, Choice::First)
+    }
+
+    /// The same with the services that net-tools shows: of several for one port the last, not the first.
+    pub fn of_net_tools(naming: Naming) -> Self {
+        Self::read(naming, Choice::Last)
+    }
+
+    fn read(naming: Naming, choice: Choice) -> Self {
         Self {
             hosts: naming.hosts.then(Hosts::of_resolver),
-            services: naming.ports.then(|| Services::read(Path::new("/etc"))),
+            services: naming.ports.then(|| Services::read(Path::new("/etc"), choice)),
             users: naming.users.then(FxHashMap::default),
         }
     }
@@ -84,14 +93,14 @@ impl Names {
 }
 
 impl Services {
-    fn read(etc: &Path) -> Self {
+    fn read(etc: &Path, choice: Choice) -> Self {
         // A missing file names nothing, which shows as numbers: no reason to refuse a listing.
         let services = std::fs::read(etc.join("services")).unwrap_or_default();
         let protocols = std::fs::read(etc.join("protocols")).unwrap_or_default();
         Self {
-            tcp: files::services(&services, b"tcp"),
-            udp: files::services(&services, b"udp"),
-            protocols: files::protocols(&protocols),
+            tcp: files::services(&services, b"tcp", choice),
+            udp: files::services(&services, b"udp", choice),
+            protocols: files::protocols(&protocols, choice),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Views written out as text: a renderer gets rows and a buffer or a writer, nothing else.
 
 pub mod capabilities;
+pub mod compat;
 pub mod field;
 pub mod json;
 pub mod log;

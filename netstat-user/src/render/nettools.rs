@@ -201,7 +201,7 @@ fn cell(out: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut Vec<u8>)) {
     left(out, start, width);
 }
 
-fn scope(which: Which) -> &'static [u8] {
+pub(super) fn scope(which: Which) -> &'static [u8] {
     match which {
         Which::All => b"(servers and established)",
         Which::Listening => b"(only servers)",
@@ -209,7 +209,7 @@ fn scope(which: Which) -> &'static [u8] {
     }
 }
 
-fn protocol(protocol: Protocol, family: Family) -> &'static [u8] {
+pub(super) fn protocol(protocol: Protocol, family: Family) -> &'static [u8] {
     match (protocol, family) {
         (Protocol::Tcp, Family::V4) => b"tcp",
         (Protocol::Tcp, Family::V6) => b"tcp6",
@@ -257,7 +257,7 @@ fn program(out: &mut Vec<u8>, program: Option<&[u8]>) {
     }
 }
 
-fn state(out: &mut Vec<u8>, protocol: Protocol, state: TcpState) {
+pub(super) fn state(out: &mut Vec<u8>, protocol: Protocol, state: TcpState) {
     match (protocol, state) {
         (Protocol::Tcp, state) => out.extend_from_slice(state.name().as_bytes()),
         (Protocol::Raw, state) => number(out, state as u64),
@@ -268,7 +268,7 @@ fn state(out: &mut Vec<u8>, protocol: Protocol, state: TcpState) {
 }
 
 /// `kind (seconds/retransmissions/probes)`.
-fn timer(out: &mut Vec<u8>, protocol: Protocol, timer: Timer) {
+pub(super) fn timer(out: &mut Vec<u8>, protocol: Protocol, timer: Timer) {
     let code = match timer.kind {
         TimerKind::Off => 0,
         TimerKind::On => 1,

@@ -40,6 +40,8 @@ pub struct Scan {
     pub examined: u64,
     /// Processes that refused, for want of privilege (CAP_SYS_PTRACE).
     pub denied: u64,
+    /// Those of them that did not even list their files.
+    pub shut: u64,
 }
 
 /// Finds the holders of sockets below `root`, normally /proc. `wanted` says by inode which ones matter; `None`: all.
@@ -80,6 +82,8 @@ struct Room {
     text: Vec<u8>,
     entries: Vec<MaybeUninit<u8>>,
     inodes: Vec<u32>,
+    /// The directory of files could be opened.
+    listed: bool,
 }
 
 impl Default for Room {
@@ -89,6 +93,7 @@ impl Default for Room {
             text: vec![0; ARGV0_MAX],
             entries: vec![MaybeUninit::uninit(); ENTRIES],
             inodes: Vec::new(),
+            listed: false,
         }
     }
 }
@@ -98,7 +103,10 @@ impl Scan {
         room.inodes.clear();
         match sockets(proc, pid, wanted, room) {
             Ok(()) => self.examined += 1,
-            Err(Errno::ACCESS | Errno::PERM) => self.denied += 1,
+            Err(error @ (Errno::ACCESS | Errno::PERM)) => {
+                self.denied += 1;
+                self.shut += u64::from(error == Errno::ACCESS && !room.listed);
+            }
             // It has ended, perhaps in the middle: then nobody holds what was seen either.
             Err(_) => return,
         }
@@ -122,7 +130,9 @@ fn sockets(
     wanted: Option<&dyn Fn(u32) -> bool>,
     room: &mut Room,
 ) -> Result<(), Errno> {
+    room.listed = false;
     let fds = open_dir(proc, path(&mut room.path, pid, "fd"))?;
+    room.listed = true;
     let mut target = [0u8; 40];
     let mut dir = RawDir::new(&fds, &mut room.entries);
     while let Some(entry) = dir.next() {

@@ -16,6 +16,7 @@ use crate::source::{Netns, chain};
 use anyhow::Context;
 use closed::{Closed, Round, Watched};
 use holders::Holders;
+pub(super) use place::is_shown;
 use place::{Place, Wanted};
 use rustc_hash::FxHashSet;
 use std::io::{self, Write};

@@ -152,7 +152,7 @@ fn states(protocol: Protocol, which: Which) -> States {
 }
 
 /// What net-tools takes for a listening inet socket: TCP without a foreign port, others without a foreign address.
-fn is_shown(row: &SockRow, which: Which) -> bool {
+pub(in crate::agent) fn is_shown(row: &SockRow, which: Which) -> bool {
     let listening = match row.protocol {
         Protocol::Tcp => row.foreign.port == 0,
         Protocol::Udp | Protocol::UdpLite | Protocol::Raw => row.foreign.addr.is_unspecified(),

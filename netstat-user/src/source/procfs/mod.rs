@@ -3,6 +3,7 @@
 pub mod counters;
 mod inet;
 mod lines;
+pub mod scanned;
 mod unix;
 
 use super::label;
@@ -56,6 +57,8 @@ pub struct Pass {
     pub faults: Vec<ProcfsError>,
     /// How many lines could not be read.
     pub faulty: u64,
+    /// There is no such table: its protocol is absent from this kernel.
+    pub absent: bool,
 }
 
 /// The tables of one network namespace, as a directory of /proc shows them.
@@ -112,7 +115,7 @@ impl Procfs {
         let netns = self.netns().unwrap_or(0);
         let path = self.file("net").join(label(protocol, family));
         let mut pass = Pass::default();
-        let Some(mut lines) = open(&path)? else { return Ok(pass) };
+        let Some(mut lines) = open(&path)? else { return Ok(Pass { absent: true, ..pass }) };
         while let Some(line) = lines.next().map_err(failed("read", &path))? {
             if lines::is_heading(line.number, line.bytes) {
                 continue;
@@ -126,6 +129,20 @@ impl Procfs {
             }
         }
         Ok(pass)
+    }
+
+    /// Calls `each` for every line of the file `name` below `net`, the heading included. Gives false when there is no such
+    /// file.
+    ///
+    /// # Errors
+    /// When the file cannot be read to its end.
+    pub fn lines(&self, name: &str, each: &mut dyn FnMut(&[u8])) -> Result<bool, ProcfsError> {
+        let path = self.file("net").join(name);
+        let Some(mut lines) = open(&path)? else { return Ok(false) };
+        while let Some(line) = lines.next().map_err(failed("read", &path))? {
+            each(line.bytes);
+        }
+        Ok(true)
     }
 
     /// Calls `each` for every unix socket. The row is reused: copy what shall last.
