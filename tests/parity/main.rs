@@ -1,9 +1,11 @@
 //! Our listing beside the installed netstat, in a namespace of our own with sockets in every state that can be held.
 
+mod compat;
 mod sockets;
 mod statistics;
 
 use netstat_tests::{NetNs, need, program};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
@@ -41,9 +43,10 @@ fn lines(output: &Output) -> Vec<String> {
 #[ignore = "the other half of a test"]
 fn hold() {
     let sockets = sockets::Sockets::open().unwrap();
+    let odd = std::env::var_os("ENETSTAT_ODD").map(|_| sockets::odd().unwrap());
     println!("\n{HOLDING}");
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
-    drop(sockets);
+    drop((sockets, odd));
 }
 
 const HOLDING: &str = "holding";
@@ -51,8 +54,13 @@ const HOLDING: &str = "holding";
 /// A process of its own holds the sockets, because its name must fit: netstat cuts it after 19 characters with the PID, and
 /// we do not.
 fn holder() -> (Child, impl Sized) {
+    hold_as("/usr/bin/holder", &[])
+}
+
+/// The same under another name, with variables.
+fn hold_as(name: impl AsRef<OsStr>, variables: &[(&str, &str)]) -> (Child, impl Sized) {
     let mut command = Command::new(std::env::current_exe().expect("own path"));
-    command.arg0("/usr/bin/holder").args(["hold", "--exact", "--ignored", "--nocapture"]);
+    command.arg0(name).envs(variables.iter().copied()).args(["hold", "--exact", "--ignored", "--nocapture"]);
     netstat_tests::sys::die_with_parent(&mut command);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("own program");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();

@@ -121,3 +121,33 @@ fn seqpackets() -> io::Result<[OwnedFd; 2]> {
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     Ok([a, b])
 }
+
+/// Sockets whose rows net-tools cuts, misreads or prints as they are: well-known ports, long addresses, and paths with
+/// blanks, newlines, control characters and bytes that are no text.
+pub fn odd() -> io::Result<Box<dyn Any>> {
+    let mut all: Vec<Box<dyn Any>> = Vec::new();
+    for address in ["127.0.0.1:22", "[::1]:22", "127.0.0.1:443", "127.0.0.1:25"] {
+        let listener = std::net::TcpListener::bind(address)?;
+        all.push(Box::new((std::net::TcpStream::connect(address)?, listener)));
+    }
+    for address in ["127.0.0.1:53", "[::1]:53", "0.0.0.0:123", "127.1.2.3:60177"] {
+        all.push(Box::new(UdpSocket::bind(address)?));
+    }
+    let directory = tempfile::tempdir()?;
+    for name in [
+        &b"a b"[..],
+        b"new\nline",
+        b"forged\n0000000000000000: 00000003 00000000 00000000 0001 03 777 @forged",
+        b"esc\x1b[31m",
+        b"tab\there",
+        b"bytes\xff\xfe",
+    ] {
+        use std::os::unix::ffi::OsStrExt;
+        all.push(Box::new(UnixListener::bind(directory.path().join(std::ffi::OsStr::from_bytes(name)))?));
+    }
+    for name in [&b"abstract with blanks"[..], b"\0\0nul", b" leading"] {
+        all.push(Box::new(UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?));
+    }
+    all.push(Box::new(directory));
+    Ok(Box::new(all))
+}

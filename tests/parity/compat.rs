@@ -1,0 +1,422 @@
+//! `--compat`, and the name `netstat`, beside the installed net-tools: standard output, standard error and exit code,
+//! byte for byte.
+
+use crate::{hold_as, holder, netstat};
+use netstat_tests::{NetNs, need, program, sys};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Options of one word that end by themselves, mean sockets, and differ in what they do.
+const OPTIONS: &[&str] = &[
+    "-t",
+    "-u",
+    "-U",
+    "-S",
+    "-w",
+    "-x",
+    "-2",
+    "-f",
+    "-4",
+    "-6",
+    "-a",
+    "-l",
+    "-n",
+    "-N",
+    "-e",
+    "-ee",
+    "-o",
+    "-p",
+    "-W",
+    "-v",
+    "-Z",
+    "-d",
+    "-h",
+    "-V",
+    "-?",
+    "-q",
+    "--",
+    "-",
+    "foo",
+    "-A",
+    "-Ainet",
+    "-Aunix,inet",
+    "-Aax25",
+    "-Aash",
+    "-Aeconet,ddp",
+    "-Aip6",
+    "-Atcpip",
+    "-Afoo",
+    "-Aunix,",
+    "-A,",
+    "--tcpip",
+    "--bluetooth",
+    "--unix",
+    "--ipx",
+    "--x25",
+    "--netrom",
+    "--rose",
+    "--appletalk",
+    "--numeric-hosts",
+    "--numeric-ports",
+    "--numeric-users",
+    "--protocol",
+    "--protocol=unix",
+    "--protocol=",
+    "--proto",
+    "-F",
+    "-C",
+    "-rr",
+    "-ri",
+    "-ss",
+    "-Mr",
+    "-s46",
+    "-sx",
+    "---",
+    "--=x",
+    "-t-",
+    "-:",
+    "-;",
+    "--all=4",
+    "--tcp=",
+    "--nonsense",
+    "--context",
+];
+
+/// Every long option that net-tools has, shortened to every length.
+const LONG: &[&str] = &[
+    "ax25",
+    "x25",
+    "ip",
+    "ipx",
+    "appletalk",
+    "netrom",
+    "inet",
+    "inet6",
+    "ddp",
+    "rose",
+    "unix",
+    "bluetooth",
+    "tcpip",
+    "version",
+    "help",
+    "protocol",
+    "tcp",
+    "sctp",
+    "udp",
+    "udplite",
+    "raw",
+    "l2cap",
+    "rfcomm",
+    "listening",
+    "all",
+    "timers",
+    "extend",
+    "programs",
+    "verbose",
+    "wide",
+    "numeric",
+    "numeric-hosts",
+    "numeric-ports",
+    "numeric-users",
+    "symbolic",
+    "cache",
+    "fib",
+    "context",
+];
+
+/// Beginnings that are, or may become, another mode or a listing without end.
+const NOT_SOCKETS: &[&str] = &["--i", "--in", "--int", "--r", "--ro", "--m", "--g", "--st", "--co", "--con"];
+
+/// Random numbers that are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+}
+
+fn command_lines() -> Vec<Vec<String>> {
+    let mut dice = Dice(2);
+    let mut lines: Vec<Vec<String>> = vec![Vec::new()];
+    lines.extend(OPTIONS.iter().map(|option| vec![(*option).to_owned()]));
+    for name in LONG {
+        lines.extend((1..=name.len()).map(|length| vec![format!("--{}", &name[..length])]));
+    }
+    lines.retain(|line| line.iter().all(|word| !NOT_SOCKETS.contains(&word.as_str())));
+    for option in OPTIONS {
+        for _ in 0..4 {
+            let other = OPTIONS[dice.below(OPTIONS.len())];
+            lines.push(vec![(*option).to_owned(), other.to_owned()]);
+        }
+    }
+    for _ in 0..120 {
+        let letters = b"tuUSwx46alnNeopWvd";
+        let bundle = (0..1 + dice.below(7)).map(|_| char::from(letters[dice.below(letters.len())]));
+        let mut line = vec![bundle.fold("-".to_owned(), |line, letter| line + &letter.to_string())];
+        if dice.below(2) == 0 {
+            line.insert(dice.below(2), "operand".to_owned());
+        }
+        lines.push(line);
+    }
+    for line in [
+        "-tulpenW",
+        "-anp",
+        "-tanpeo",
+        "-ltnp",
+        "-xanp",
+        "-t -n -- -x",
+        "-tn foo bar",
+        "-A inet -A unix -n",
+        "-A unix -x -a",
+        "--protocol inet,inet6 -aon",
+        "--protocol=inet6 -W",
+        "-naA inet",
+        "-vaS",
+        "-lS",
+        "-6S",
+        "-46S",
+        "-uS4",
+        "-x2",
+        "-tf",
+        "-A bluetooth -t",
+        "-v --ipx",
+        "-vl",
+        "-va",
+        "-Wa",
+        "-ae",
+        "-aWe",
+        "-apWeo --numeric-ports",
+        "-a --numeric-hosts",
+    ] {
+        lines.push(line.split(' ').map(str::to_owned).collect());
+    }
+    lines
+}
+
+/// What a program did, with the running of its timers left out.
+#[derive(Debug, PartialEq)]
+struct Did {
+    out: Vec<String>,
+    err: String,
+    code: Option<i32>,
+}
+
+fn did(command: &mut Command) -> Did {
+    let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Did {
+        // The last part tells whether there was a newline at the end.
+        out: text.split('\n').map(without_time).collect(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: output.status.code(),
+    }
+}
+
+/// `keepalive (7175.54/0/0)` without its seconds.
+fn without_time(line: &str) -> String {
+    let running = ["on (", "keepalive (", "timewait (", "probe ("];
+    let Some(open) = running.iter().find_map(|word| Some(line.rfind(&format!(" {word}"))? + 1 + word.len()))
+    else {
+        return line.to_owned();
+    };
+    let seconds = line[open..].find('/').unwrap_or(0);
+    format!("{}SECONDS{}", &line[..open], &line[open + seconds..])
+}
+
+fn theirs(words: &[String]) -> Did {
+    did(Command::new("netstat").args(words))
+}
+
+/// A directory with our program under the name `netstat`.
+fn named_netstat() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("netstat");
+    std::os::unix::fs::symlink(program::find("enetstat").unwrap(), &path).unwrap();
+    (directory, path)
+}
+
+/// Whether this test can run, which it says when it cannot.
+fn possible() -> bool {
+    if !rustix::process::geteuid().is_root() {
+        need::skip("needs root for a network namespace of its own");
+        return false;
+    }
+    let version = netstat(&["-V"]);
+    let known = version.is_some_and(|output| output.stdout.starts_with(b"net-tools 2.10\n"));
+    if !known {
+        need::skip("needs netstat of net-tools 2.10 (Debian package net-tools)");
+    }
+    known
+}
+
+/// Runs both until they agree; they need not when theirs does not agree with itself.
+fn compare(words: &[String], ours: &dyn Fn() -> Did) -> Result<(), String> {
+    let mut last = String::new();
+    for _ in 0..10 {
+        let (before, found, after) = (theirs(words), ours(), theirs(words));
+        if found == before || found == after {
+            return Ok(());
+        }
+        let lines = |mark: char, of: &Did, other: &Did| {
+            let only = of.out.iter().filter(|line| !other.out.contains(line));
+            only.take(5).map(|line| format!("{mark} {line:?}\n")).collect::<String>()
+        };
+        last = format!(
+            "{}{}- {:?} {:?}\n+ {:?} {:?}\n",
+            lines('-', &before, &found),
+            lines('+', &found, &before),
+            before.err,
+            before.code,
+            found.err,
+            found.code
+        );
+    }
+    Err(format!("netstat {words:?}\n{last}"))
+}
+
+#[test]
+fn every_command_line_does_the_same() {
+    if !possible() {
+        return;
+    }
+    let namespace = NetNs::enter().unwrap();
+    // A name of 19 bytes and more that does not end where it may be cut, with characters that a terminal obeys.
+    let (mut holder, pipe) = hold_as("/odd/na\x1b[1mme with words\x07 and more", &[("ENETSTAT_ODD", "1")]);
+    let (directory, path) = named_netstat();
+    let mut different = Vec::new();
+    let lines = command_lines();
+    for (number, words) in lines.iter().enumerate() {
+        let by_name = || did(Command::new(&path).arg0("netstat").args(words));
+        let by_option = || did(program::command(&["--compat"]).unwrap().args(words));
+        // Both ways lead to the same code: half of the lines each, and both for the first.
+        if number % 2 == 0 {
+            different.extend(compare(words, &by_name).err());
+        }
+        if number % 2 == 1 || number == 0 {
+            different.extend(compare(words, &by_option).err());
+        }
+    }
+    let (all, wrong) = (lines.len(), different.len());
+    assert!(different.is_empty(), "{wrong} of {all} differ\n{}", different[..wrong.min(20)].join("\n"));
+    assert!(all > 500, "{all}");
+    // The sockets were there: empty tables would agree too.
+    let seen = theirs(&["-anpe".to_owned()]);
+    for wanted in ["TIME_WAIT", "SYN_RECV", "@forged", "/a\n", "esc\x1b[31m", "warning, got bogus unix line."]
+    {
+        let found =
+            seen.err.contains(wanted) || seen.out.iter().any(|line| format!("{line}\n").contains(wanted));
+        assert!(found, "no {wanted:?}: {seen:?}");
+    }
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    drop((namespace, pipe, directory));
+}
+
+#[test]
+fn the_name_in_messages_is_the_one_it_was_called_by() {
+    let (_directory, path) = named_netstat();
+    let said = did(Command::new(&path).arg("-q")).err;
+    assert!(said.starts_with(&format!("{}: invalid option -- 'q'\nusage: ", path.display())), "{said}");
+    let said = did(program::command(&["-t", "--compat", "-q"]).unwrap().arg("x")).err;
+    assert!(said.starts_with("netstat: invalid option -- 'q'\nusage: "), "{said}");
+}
+
+#[test]
+fn others_programs_are_told_as_the_original_does_without_privilege() {
+    if !possible() {
+        return;
+    }
+    let namespace = NetNs::enter().unwrap();
+    let (mut holder, pipe) = holder();
+    // nobody must be able to reach the program, wherever the build directory is.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("netstat");
+    std::fs::copy(program::find("enetstat").unwrap(), &path).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(directory.path(), open).unwrap();
+    let as_nobody = |program: &str, words: &[String]| {
+        let mut command = Command::new(program);
+        did(command.arg0("netstat").args(words).uid(65_534).gid(65_534))
+    };
+    for line in ["-tanp", "-xanp", "-anp", "-p", "-A ax25 -p"] {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let same = (0..10).any(|_| as_nobody("netstat", &words) == as_nobody(path.to_str().unwrap(), &words));
+        assert!(same, "{:?}\n{:?}", as_nobody("netstat", &words), as_nobody(path.to_str().unwrap(), &words));
+    }
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    drop((namespace, pipe));
+}
+
+#[test]
+fn continuous_listings_repeat_until_nobody_reads() {
+    if !possible() {
+        return;
+    }
+    let namespace = NetNs::enter().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let once = did(Command::new("netstat").arg("-ltn")).out;
+    let mut child = program::command(&["--compat", "-ltnc", "0.1"]).unwrap();
+    let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let wanted = once.len() - 1;
+    let read: Vec<String> = lines.map_while(Result::ok).take(2 * wanted).collect();
+    assert_eq!(read, [&once[..wanted], &once[..wanted]].concat());
+    // The reader is gone with the lines: what the original dies of, too.
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGPIPE));
+    drop((namespace, listener));
+}
+
+#[test]
+fn write_errors_are_ignored() {
+    for words in [&["--compat", "-tan"][..], &["--compat", "-h"], &["--compat", "-V"], &["--compat", "-xa"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = program::command(words).unwrap().stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{words:?}");
+    }
+}
+
+#[test]
+fn a_terminal_gets_no_control_characters() {
+    if !rustix::process::geteuid().is_root() {
+        return need::skip("needs root for a network namespace of its own");
+    }
+    let namespace = NetNs::enter().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a\x1b[31mred");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let (mut ours, theirs) = terminal();
+    let mut command = program::command(&["--compat", "-lx"]).unwrap();
+    command.stdout(theirs).status().unwrap();
+    // The end of input of a terminal is an error once nobody has its other side, which the command holds.
+    drop(command);
+    let mut seen = Vec::new();
+    let _ = ours.read_to_end(&mut seen);
+    let seen = String::from_utf8(seen).unwrap();
+    assert!(seen.contains("/a.[31mred\r\n") && !seen.contains('\x1b'), "{seen:?}");
+    let raw = did(&mut program::command(&["--compat", "-lx"]).unwrap()).out;
+    assert!(raw.iter().any(|line| line.ends_with("/a\x1b[31mred")), "{raw:?}");
+    drop((namespace, listener));
+}
+
+/// Both sides of a pseudo-terminal.
+fn terminal() -> (File, OwnedFd) {
+    let (mut ours, mut theirs) = (-1, -1);
+    let nothing = std::ptr::null_mut();
+    // SAFETY: the two integers live until the call returns; name, settings and size may be null.
+    let result = unsafe {
+        libc::openpty(&raw mut ours, &raw mut theirs, nothing, std::ptr::null_mut(), std::ptr::null_mut())
+    };
+    sys::checked(result).unwrap();
+    // SAFETY: the call has just given us this descriptor.
+    let ours = unsafe { File::from_raw_fd(ours) };
+    // SAFETY: the same for the other.
+    let theirs = unsafe { OwnedFd::from_raw_fd(theirs) };
+    (ours, theirs)
+}
