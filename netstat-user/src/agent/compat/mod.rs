@@ -44,7 +44,7 @@ pub fn run(plan: &CompatPlan, out: &mut dyn Write, terminal: bool, err: &mut dyn
         Mode::Sockets | Mode::Groups => lister.sockets(),
         mode => modes::run(mode, plan, &mut lister.out, lister.err),
     };
-    lister.out.flush();
+    lister.out.finish();
     code
 }
 
@@ -80,7 +80,7 @@ impl Lister<'_> {
             match self.round() {
                 Err(Ends(code)) => return code,
                 Ok(0) if self.plan.continuous => {
-                    self.out.flush();
+                    self.out.finish();
                     std::thread::sleep(INTERVAL);
                     self.programs = None;
                 }

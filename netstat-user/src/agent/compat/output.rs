@@ -22,19 +22,32 @@ impl<'a> Output<'a> {
     pub fn done(&mut self) {
         let ready =
             if self.terminal { self.buf.len() } else { self.buf.len().saturating_sub(1) / BLOCK * BLOCK };
-        self.write(ready);
+        self.give(ready);
     }
 
     /// Writes everything.
-    pub fn flush(&mut self) {
-        self.write(self.buf.len());
+    pub fn finish(&mut self) {
+        self.give(self.buf.len());
     }
 
     /// The original does not look whether its output can be written: what cannot is lost.
-    fn write(&mut self, length: usize) {
+    fn give(&mut self, length: usize) {
         if let Some(ready) = self.buf.get(..length).filter(|ready| !ready.is_empty()) {
             let _ = self.out.write_all(ready);
             self.buf.drain(..length);
         }
+    }
+}
+
+/// For what has a writer of its own: flushing is left to the end, as stdio does.
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.buf.extend_from_slice(bytes);
+        self.done();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
