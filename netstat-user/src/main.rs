@@ -52,6 +52,10 @@ fn run() -> anyhow::Result<Outcome> {
     match plan {
         Plan::List(plan) => agent::list::run(&plan, &mut stdout()?, &mut io::stderr()),
         Plan::Statistics(plan) => agent::statistics::run(&plan, &mut stdout()?, &mut io::stderr()),
+        Plan::Routes(plan) => agent::tables::routes::run(&plan, &mut stdout()?, &mut io::stderr()),
+        Plan::Interfaces(plan) => agent::tables::interfaces::run(&plan, &mut stdout()?, &mut io::stderr()),
+        Plan::Groups(plan) => agent::tables::groups::run(&plan, &mut stdout()?, &mut io::stderr()),
+        Plan::Masquerade(plan) => agent::tables::masquerade::run(&plan, &mut stdout()?, &mut io::stderr()),
         Plan::Schema => {
             let mut text = Vec::new();
             render::schema::schema(&mut text);

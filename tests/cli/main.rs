@@ -67,7 +67,17 @@ fn a_word_that_is_no_text_is_refused() {
 
 #[test]
 fn a_full_disk_is_an_error() {
-    for words in [&["-tan"][..], &["-xan", "--json"], &["--help"], &["--version"], &["schema"]] {
+    for words in [
+        &["-tan"][..],
+        &["-xan", "--json"],
+        &["-rn46"],
+        &["-ia"],
+        &["-ie", "--json"],
+        &["-gn"],
+        &["--help"],
+        &["--version"],
+        &["schema"],
+    ] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let output = enetstat(words).stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{words:?}");
@@ -182,6 +192,16 @@ fn everybody_may_list() {
     assert!(note.contains("you should be root.)\n") || note.contains("you would have to be root"), "{note}");
     let row = text(&output.stdout).lines().find(|line| line.contains(&wanted)).unwrap();
     assert!(row.trim_end().ends_with(" -"), "{row}");
+
+    for words in [&["-rn46", "--table", "all"][..], &["-iae"], &["-gn"]] {
+        let output = run(words);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{words:?}");
+        assert!(output.stdout.iter().filter(|&&byte| byte == b'\n').count() > 2, "{words:?}: {output:?}");
+    }
+    let output = run(&["-Mn"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
+    let said = text(&output.stderr);
+    assert!(said.contains("needs root: CAP_NET_ADMIN") || said.contains("tracks no connections"), "{said}");
 
     let output = run(&["-ltn", "--all-netns"]);
     assert_eq!(output.status.code(), Some(1), "some namespaces cannot be examined: {output:?}");

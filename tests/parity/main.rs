@@ -1,8 +1,12 @@
 //! Our listing beside the installed netstat, in a namespace of our own with sockets in every state that can be held.
 
 mod compat;
+mod displays;
+mod masquerade;
+mod network;
 mod sockets;
 mod statistics;
+mod tables;
 
 use netstat_tests::{NetNs, need, program};
 use std::ffi::OsStr;

@@ -30,6 +30,8 @@ pub fn netlink(datagram: &[u8]) {
     for message in Messages(datagram).flatten() {
         assert!(message.payload.len() < datagram.len());
         let _ = message.errno();
+        netstat_user::source::rtnl::read_any(message.payload);
+        let _ = netstat_user::source::conntrack::row(message.payload);
         let inside = Attributes(message.payload).flatten().map(|(_, value)| value.len()).sum::<usize>();
         assert!(inside <= message.payload.len());
         if let Ok(row) = RawRow::get(message.payload) {

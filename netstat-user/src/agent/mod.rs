@@ -6,6 +6,7 @@ pub mod list;
 pub mod live;
 mod reader;
 pub mod statistics;
+pub mod tables;
 pub mod trace;
 mod watch;
 mod worker;

@@ -1,5 +1,6 @@
 //! The command line as it was typed.
 
+use super::tables::{self, TableWord};
 use super::value::{self, QueuesWord};
 use crate::model::{Pid, TcpState};
 use crate::view::Prefix;
@@ -26,6 +27,8 @@ Examples:
   enetstat -tanpc --keep-closed 5
                             ... with the connections that ended in the last 5 seconds
   enetstat -st              what the kernel counted about TCP
+  enetstat -rn              routes; -r6n those of IPv6
+  enetstat -i               interfaces and their counters
   enetstat trace            each TCP change of state as it happens (needs privilege)
   enetstat capabilities     what this kernel and this privilege allow
 
@@ -113,6 +116,28 @@ pub struct ListFlags {
     /// Counters of the kernel's protocols instead of sockets (-sv: also all that are 0; -ss: none that is 0)
     #[arg(short = 's', long, action = ArgAction::Count, help_heading = "What to show")]
     pub statistics: u8,
+    /// Routes, instead of sockets
+    #[arg(short = 'r', long, help_heading = "Other displays")]
+    pub route: bool,
+    /// Interfaces and their counters, instead of sockets (-a: also those that are down; -e: all that is known of each)
+    #[arg(short = 'i', long, help_heading = "Other displays")]
+    pub interfaces: bool,
+    /// Multicast memberships of interfaces, instead of sockets
+    #[arg(short = 'g', long, help_heading = "Other displays")]
+    pub groups: bool,
+    /// Connections that this host masquerades, instead of sockets (needs privilege)
+    #[arg(short = 'M', long, help_heading = "Other displays")]
+    pub masquerade: bool,
+    /// With -r: routes of the tables (unless -C is given)
+    #[arg(short = 'F', long, help_heading = "Other displays")]
+    pub fib: bool,
+    /// With -r: exceptions the kernel learnt (path MTUs, redirects)
+    #[arg(short = 'C', long, help_heading = "Other displays")]
+    pub cache: bool,
+    /// With -r: this routing table, by name or number, or all of them
+    #[arg(long, value_name = "TABLE|all", value_parser = tables::table, help_heading = "Other displays")]
+    pub table: Option<TableWord>,
+
     /// Show numbers, not the names of hosts, ports and users
     #[arg(short = 'n', long, help_heading = "What to show")]
     pub numeric: bool,
@@ -125,10 +150,13 @@ pub struct ListFlags {
     /// Show user ids, not user names
     #[arg(long, help_heading = "What to show")]
     pub numeric_users: bool,
+    /// Like -n for routes (netstat's names for hardware are no longer there)
+    #[arg(short = 'N', long, help_heading = "What to show")]
+    pub symbolic: bool,
     /// The process that holds each socket
     #[arg(short = 'p', long, help_heading = "What to show")]
     pub programs: bool,
-    /// User and inode of each socket
+    /// User and inode of each socket; more columns of routes (twice: all), interfaces and masqueraded connections
     #[arg(short = 'e', long, action = ArgAction::Count, help_heading = "What to show")]
     pub extend: u8,
     /// The pending timer of each socket
@@ -157,7 +185,7 @@ pub struct ListFlags {
     /// JSON, one object a line (see: enetstat schema)
     #[arg(long, help_heading = "How")]
     pub json: bool,
-    /// Say on standard error which sources were refused and what was used instead
+    /// Say on standard error which sources were refused and what was used instead; with -r, more columns
     #[arg(short = 'v', long, help_heading = "How")]
     pub verbose: bool,
     /// Use only this source: netlink or procfs

@@ -3,6 +3,7 @@
 pub mod compat;
 pub mod flags;
 pub mod plan;
+pub mod tables;
 mod value;
 
 pub use compat::{CompatPlan, World};

@@ -2,6 +2,7 @@
 
 use super::compat::CompatPlan;
 use super::flags::{Command, Flags, ListFlags, TraceFlags};
+use super::tables::{self, GroupsPlan, InterfacesPlan, MasqueradePlan, RoutesPlan};
 use crate::model::{Comm, Family, Protocol, States, TcpState};
 use crate::view::{Filter, Protocols};
 use netstat_common::config::Queues;
@@ -38,6 +39,12 @@ pub enum UsageError {
     NoStatistics(&'static str, &'static str),
     #[error("-S only means something with -s: SCTP sockets are not listed")]
     SctpSockets,
+    #[error("{0} and {1} exclude each other: each is a display of its own")]
+    Modes(&'static str, &'static str),
+    #[error("{0} only means something with -r")]
+    WithoutRoutes(&'static str),
+    #[error("{0} shows no sockets, and {1} is about them: run enetstat once for each")]
+    ModeAndSockets(&'static str, &'static str),
 }
 
 /// What the command line asks for.
@@ -45,6 +52,10 @@ pub enum UsageError {
 pub enum Plan {
     List(ListPlan),
     Statistics(StatisticsPlan),
+    Routes(RoutesPlan),
+    Interfaces(InterfacesPlan),
+    Groups(GroupsPlan),
+    Masquerade(MasqueradePlan),
     Trace(Box<TracePlan>),
     /// With the tier to force.
     Capabilities(Option<String>),
@@ -176,8 +187,11 @@ impl TryFrom<Flags> for Plan {
 
     fn try_from(flags: Flags) -> Result<Self, UsageError> {
         Ok(match flags.command {
-            None if flags.list.statistics > 0 => Self::Statistics(statistics(&flags.list)?),
-            None => Self::List(list(flags.list)?),
+            None => match tables::plan(&flags.list)? {
+                Some(plan) => plan,
+                None if flags.list.statistics > 0 => Self::Statistics(statistics(&flags.list)?),
+                None => Self::List(list(flags.list)?),
+            },
             Some(Command::Trace(flags)) => Self::Trace(Box::new(trace(*flags)?)),
             Some(Command::Capabilities(flags)) => Self::Capabilities(flags.tier),
             Some(Command::Schema) => Self::Schema,

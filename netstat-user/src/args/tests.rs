@@ -1,4 +1,5 @@
 use super::plan::{ListTier, Naming, Scope, TimeStyle, Which, Zeros};
+use super::tables::{InterfacesPlan, RoutesPlan, TableWord};
 use super::*;
 use crate::model::{Comm, Family::*, Protocol::*, States, TcpState};
 use crate::view::Protocols;
@@ -82,6 +83,32 @@ fn listings_come_from_netlink_or_proc() {
 }
 
 #[test]
+fn other_displays_have_plans_of_their_own() {
+    let routes = |line: &str| match plan(line) {
+        Ok(Plan::Routes(routes)) => routes,
+        other => panic!("{line}: {other:?}"),
+    };
+    let usual = RoutesPlan { families: vec![V4], fib: true, hosts: true, ..RoutesPlan::default() };
+    assert_eq!(routes("-r"), usual);
+    assert_eq!(routes("-rF"), usual);
+    assert_eq!(routes("-rC"), RoutesPlan { fib: false, cache: true, ..usual.clone() });
+    assert_eq!(routes("-rFC"), RoutesPlan { cache: true, ..usual.clone() });
+    assert_eq!(routes("-r6n"), RoutesPlan { families: vec![V6], hosts: false, ..usual.clone() });
+    assert_eq!(routes("-64rN").families, [V4, V6]);
+    assert_eq!((routes("-ree").extend, routes("-rN").hosts), (2, false));
+    assert_eq!(routes("-rcv").interval, Some(Duration::from_secs(1)));
+    for (word, wanted) in
+        [("all", TableWord::All), ("100", TableWord::Number(100)), ("vpn", TableWord::Name("vpn".to_owned()))]
+    {
+        assert_eq!(routes(&format!("-r --table {word}")).table, wanted);
+    }
+    let long = InterfacesPlan { all: true, long: true, json: true, ..InterfacesPlan::default() };
+    assert!(matches!(plan("-iae --json"), Ok(Plan::Interfaces(plan)) if plan == long));
+    assert!(matches!(plan("-gn"), Ok(Plan::Groups(plan)) if plan.families == [V4, V6] && !plan.hosts));
+    assert!(matches!(plan("-M4e"), Ok(Plan::Masquerade(plan)) if plan.extend && plan.families == [V4]));
+}
+
+#[test]
 fn trace_has_quiet_defaults() {
     let quiet = trace("");
     assert_eq!((quiet.time, quiet.queues, quiet.scope.clone()), (TimeStyle::Wall, Queues::Off, Scope::Own));
@@ -130,8 +157,13 @@ fn contradictions_and_bad_values_are_named() {
         ("-tanc --keep-closed soon", "not a number of seconds"),
         ("-t trace", "trace"),
         ("-tn foo", "\"foo\" is neither an option nor a command"),
-        ("-r", "-r"),
-        ("--route", "--route"),
+        ("-ri", "-r and -i exclude each other"),
+        ("-gM", "-g and -M exclude each other"),
+        ("-rt", "-r shows no sockets, and -t is about them"),
+        ("-i --all-netns", "-i shows no sockets, and --all-netns"),
+        ("-C", "-C only means something with -r"),
+        ("-i --table main", "--table only means something with -r"),
+        ("-r --table=", "a name, a number or `all`"),
         ("-tZ", "-Z"),
         ("schema --json", "--json"),
     ] {

@@ -1,6 +1,7 @@
-//! `/etc/services` and `/etc/protocols` (services(5), protocols(5)), read once: thousands of rows ask for names.
+//! `/etc/services`, `/etc/protocols` and `/etc/networks` (services(5), protocols(5), networks(5)), read once: thousands of rows ask for names.
 
 use rustc_hash::FxHashMap;
+use std::net::Ipv4Addr;
 
 /// Names by number.
 #[derive(Debug, Default)]
@@ -30,6 +31,46 @@ pub fn services(text: &[u8], protocol: &[u8], choice: Choice) -> Numbered {
 /// The protocols by their number.
 pub fn protocols(text: &[u8], choice: Choice) -> Numbered {
     numbered(text, choice, |field| Some(field))
+}
+
+/// The networks by their address, of which parts at the end that are 0 may be missing.
+pub fn networks(text: &[u8]) -> FxHashMap<Ipv4Addr, Box<[u8]>> {
+    let mut names = FxHashMap::default();
+    for line in text.split(|&byte| byte == b'\n') {
+        let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let (Some(name), Some(field)) = (words.next(), words.next()) else { continue };
+        if let Some(addr) = network(field) {
+            names.entry(addr).or_insert_with(|| name.into());
+        }
+    }
+    names
+}
+
+/// Adds the tables of a file of numbers and names; of several names of one table the first counts.
+pub fn tables(text: &[u8], names: &mut FxHashMap<u32, Vec<u8>>) {
+    for line in text.split(|&byte| byte == b'\n') {
+        let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let (Some(number), Some(name)) = (words.next(), words.next()) else { continue };
+        let Ok(number) = std::str::from_utf8(number) else { continue };
+        let number = match number.strip_prefix("0x") {
+            Some(digits) => u32::from_str_radix(digits, 16),
+            None => number.parse(),
+        };
+        if let Ok(number) = number {
+            names.entry(number).or_insert_with(|| name.into());
+        }
+    }
+}
+
+fn network(field: &[u8]) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    let parts = std::str::from_utf8(field).ok()?.split('.');
+    for (at, part) in parts.enumerate() {
+        *octets.get_mut(at)? = part.parse().ok()?;
+    }
+    Some(octets.into())
 }
 
 /// Lines of a name and a field from which `digits` takes the number.
@@ -69,11 +110,33 @@ mod tests {
         assert_eq!(protocols(b"icmp 1 ICMP # x\n", Choice::First).name(1), Some(b"icmp".as_slice()));
     }
 
+    #[test]
+    fn networks_may_be_shortened() {
+        let names = networks(
+            b"default 0.0.0.0\nloopback 127 # ours\nlink-local\t169.254.0.0\nbad 1.2.3.4.5\nworse x\n",
+        );
+        assert_eq!(names.len(), 3);
+        assert_eq!(names.get(&Ipv4Addr::new(127, 0, 0, 0)).map(|name| &**name), Some(b"loopback".as_slice()));
+        assert_eq!(
+            names.get(&Ipv4Addr::new(169, 254, 0, 0)).map(|name| &**name),
+            Some(b"link-local".as_slice())
+        );
+    }
+
+    #[test]
+    fn tables_have_numbers_of_two_bases() {
+        let mut names = FxHashMap::default();
+        tables(b"# reserved\n254\tmain\n0x64 vpn # own\n100 late\nx y\n7\n", &mut names);
+        assert_eq!((names.len(), names.get(&100).map(Vec::as_slice)), (2, Some(b"vpn".as_slice())));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_survived(text: Vec<u8>) {
             services(&text, b"tcp", Choice::Last);
             protocols(&text, Choice::First);
+            networks(&text);
+            tables(&text, &mut FxHashMap::default());
         }
     }
 }

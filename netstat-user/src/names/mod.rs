@@ -7,20 +7,43 @@ pub use hosts::Hosts;
 
 use crate::args::plan::Naming;
 use crate::model::Protocol;
+use crate::model::route::{TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN};
 use files::{Choice, Numbered};
 use rustc_hash::FxHashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
 /// Time that all host lookups of a listing may take together before addresses stay numbers.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Names of routing tables: those of the kernel, and of rt_tables(5) where iproute2 keeps them.
+pub fn routing_tables() -> FxHashMap<u32, Vec<u8>> {
+    const PLACES: [&str; 2] = ["/etc/iproute2", "/usr/share/iproute2"];
+    let mut names = FxHashMap::default();
+    for place in PLACES.map(Path::new) {
+        let more = std::fs::read_dir(place.join("rt_tables.d")).into_iter().flatten().flatten();
+        let mut more: Vec<_> = more.map(|entry| entry.path()).collect();
+        more.retain(|path| path.extension().is_some_and(|ending| ending == "conf"));
+        more.sort();
+        for path in std::iter::once(place.join("rt_tables")).chain(more) {
+            // As for services: a missing file names nothing.
+            files::tables(&std::fs::read(path).unwrap_or_default(), &mut names);
+        }
+    }
+    for (number, name) in [(TABLE_DEFAULT, "default"), (TABLE_MAIN, "main"), (TABLE_LOCAL, "local")] {
+        names.entry(number).or_insert_with(|| name.into());
+    }
+    names
+}
+
 /// Names as far as they are wanted and known.
 #[derive(Default)]
 pub struct Names {
     hosts: Option<Hosts>,
     services: Option<Services>,
+    /// With `hosts`.
+    networks: FxHashMap<Ipv4Addr, Box<[u8]>>,
     users: Option<FxHashMap<u32, Option<Vec<u8>>>>,
 }
 
@@ -50,6 +73,7 @@ impl Names {
     fn read(naming: Naming, choice: Choice) -> Self {
         Self {
             hosts: naming.hosts.then(Hosts::of_resolver),
+            networks: if naming.hosts { networks(Path::new("/etc")) } else { FxHashMap::default() },
             services: naming.ports.then(|| Services::read(Path::new("/etc"), choice)),
             users: naming.users.then(FxHashMap::default),
         }
@@ -71,6 +95,11 @@ impl Names {
         self.hosts.as_ref()?.name(addr)
     }
 
+    /// The name of a network.
+    pub fn network(&self, addr: Ipv4Addr) -> Option<&[u8]> {
+        self.networks.get(&addr).map(|name| &**name)
+    }
+
     /// The name of a port, or for raw sockets of a protocol. UDP-Lite uses UDP's names.
     pub fn port(&mut self, protocol: Protocol, port: u16) -> Option<&[u8]> {
         let services = self.services.as_ref()?;
@@ -90,6 +119,11 @@ impl Names {
             .or_insert_with(|| uzers::get_user_by_uid(uid).map(|user| user.name().as_bytes().to_vec()));
         name.as_deref()
     }
+}
+
+fn networks(etc: &Path) -> FxHashMap<Ipv4Addr, Box<[u8]>> {
+    // As for services: a missing file names nothing.
+    files::networks(&std::fs::read(etc.join("networks")).unwrap_or_default())
 }
 
 impl Services {

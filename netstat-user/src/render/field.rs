@@ -5,7 +5,7 @@
 
 /// The kind of a JSON object (`enetstat.kind`), a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+#[repr(u16)]
 pub enum Kind {
     Transition = 1,
     Connection = 2,
@@ -14,11 +14,15 @@ pub enum Kind {
     Socket = 16,
     Summary = 32,
     Counter = 64,
+    Route = 128,
+    Interface = 256,
+    Membership = 512,
+    Masquerade = 1024,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Transition,
         Self::Connection,
         Self::Queue,
@@ -26,6 +30,10 @@ impl Kind {
         Self::Socket,
         Self::Summary,
         Self::Counter,
+        Self::Route,
+        Self::Interface,
+        Self::Membership,
+        Self::Masquerade,
     ];
 
     /// The value of `enetstat.kind`.
@@ -38,6 +46,10 @@ impl Kind {
             Self::Socket => "socket",
             Self::Summary => "summary",
             Self::Counter => "counter",
+            Self::Route => "route",
+            Self::Interface => "interface",
+            Self::Membership => "membership",
+            Self::Masquerade => "masquerade",
         }
     }
 
@@ -54,6 +66,10 @@ impl Kind {
             }
             Self::Summary => "The end of a trace.",
             Self::Counter => "A counter of a protocol (-s).",
+            Self::Route => "A route of a routing table (-r), or an exception the kernel learnt (-rC).",
+            Self::Interface => "A network interface (-i).",
+            Self::Membership => "A multicast group that an interface is a member of (-g).",
+            Self::Masquerade => "A connection whose source address this host replaces (-M).",
         }
     }
 }
@@ -81,6 +97,12 @@ pub enum Type {
     Bool,
     /// The processes that hold the socket.
     Holders,
+    /// Words of a fixed set.
+    Words(&'static [&'static str]),
+    /// The ways out of a route.
+    Hops,
+    /// The addresses of an interface.
+    Addresses,
 }
 
 /// A line of the table of fields.
@@ -89,21 +111,27 @@ pub struct Spec {
     pub name: &'static str,
     pub kind: Type,
     /// [`Kind`]s it may appear in.
-    pub within: u8,
+    pub within: u16,
     /// [`Kind`]s it always appears in.
-    pub always: u8,
+    pub always: u16,
     pub meaning: &'static str,
 }
 
-const T: u8 = Kind::Transition as u8;
-const C: u8 = Kind::Connection as u8;
-const Q: u8 = Kind::Queue as u8;
-const R: u8 = Kind::Repair as u8;
-const S: u8 = Kind::Socket as u8;
-const E: u8 = Kind::Summary as u8;
-const N: u8 = Kind::Counter as u8;
+const T: u16 = Kind::Transition as u16;
+const C: u16 = Kind::Connection as u16;
+const Q: u16 = Kind::Queue as u16;
+const R: u16 = Kind::Repair as u16;
+const S: u16 = Kind::Socket as u16;
+const E: u16 = Kind::Summary as u16;
+const RT: u16 = Kind::Route as u16;
+const IF: u16 = Kind::Interface as u16;
+const GR: u16 = Kind::Membership as u16;
+const MQ: u16 = Kind::Masquerade as u16;
+const N: u16 = Kind::Counter as u16;
+/// Every kind.
+const ANY: u16 = CONN | R | S | E | RT | IF | GR | MQ | N;
 /// Kinds that speak of one connection.
-const CONN: u8 = T | C | Q;
+const CONN: u16 = T | C | Q;
 
 const STATES: Type = Type::OneOf(&[
     "established",
@@ -119,6 +147,42 @@ const STATES: Type = Type::OneOf(&[
     "closing",
 ]);
 
+const ROUTES: Type = Type::OneOf(&[
+    "unicast",
+    "local",
+    "broadcast",
+    "anycast",
+    "multicast",
+    "blackhole",
+    "unreachable",
+    "prohibit",
+    "throw",
+    "unknown",
+]);
+
+/// Names of `IFF_*` by bit.
+pub const INTERFACE_FLAGS: &[&str] = &[
+    "up",
+    "broadcast",
+    "debug",
+    "loopback",
+    "pointopoint",
+    "notrailers",
+    "running",
+    "noarp",
+    "promisc",
+    "allmulti",
+    "master",
+    "slave",
+    "multicast",
+    "portsel",
+    "automedia",
+    "dynamic",
+    "lower_up",
+    "dormant",
+    "echo",
+];
+
 macro_rules! fields {
     ($($field:ident = $name:literal, $kind:expr, $within:expr, always $always:expr, $meaning:literal;)*) => {
         /// A field; its line in [`FIELDS`] is `FIELDS[field as usize]`.
@@ -133,15 +197,16 @@ macro_rules! fields {
 }
 
 fields! {
-    Timestamp = "timestamp", Type::Time, T | C | Q | R | S | E | N, always T | C | Q | R | S | E | N,
+    Timestamp = "timestamp", Type::Time, ANY, always ANY,
         "When it happened; of a listing, when that was made.";
-    Kind = "enetstat.kind", Type::Text, T | C | Q | R | S | E | N, always T | C | Q | R | S | E | N,
+    Kind = "enetstat.kind", Type::Text, ANY, always ANY,
         "What the object is about.";
     Transport = "network.transport", Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix"]), CONN | S, always CONN | S,
         "Protocol. udplite and raw are values of our own.";
-    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S | N, always CONN,
-        "Address family of the socket: an IPv6 socket that talks IPv4 is ipv6. Of a counter the family it counts; left out \
-        when it counts both.";
+    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S | N | RT | GR | MQ,
+        always CONN | RT | GR | MQ,
+        "Address family; of a socket its own: an IPv6 socket that talks IPv4 is ipv6. Left out of a \
+        counter that counts both.";
     LocalAddress = "network.local.address", Type::Text, CONN | S, always CONN,
         "Local IP address.";
     LocalPort = "network.local.port", Type::Integer, CONN | S, always 0,
@@ -174,8 +239,8 @@ fields! {
         "Inode of the socket. Left out when no file holds it.";
     Cgroup = "enetstat.cgroup.id", Type::Integer64, CONN | S, always 0,
         "Inode of the socket's cgroup (v2).";
-    Interface = "enetstat.interface.index", Type::Integer, CONN | S, always 0,
-        "Interface the socket is bound to.";
+    Interface = "enetstat.interface.index", Type::Integer, CONN | S | IF | GR, always IF | GR,
+        "The interface; of a socket, the one it is bound to.";
     From = "enetstat.state.from", STATES, T | C, always T | C,
         "State left.";
     Spent = "enetstat.state.spent_ns", Type::Integer64, T, always 0,
@@ -269,6 +334,116 @@ fields! {
     CounterValue = "enetstat.counter.value", Type::Signed, N, always N,
         "Its number since the namespace began; of Tcp CurrEstab and the like, the number now; of a setting, the setting \
         (Tcp MaxConn is -1 when there is no limit).";
+    RouteKind = "enetstat.route.type", ROUTES, RT, always RT,
+        "What becomes of a packet that the route matches.";
+    RouteDestination = "enetstat.route.destination", Type::Text, RT, always RT,
+        "Destination and prefix length.";
+    RouteFrom = "enetstat.route.from", Type::Text, RT, always 0,
+        "The sources that it is for, with prefix length. Left out when it is for all.";
+    RouteTable = "enetstat.route.table.id", Type::Integer, RT, always RT,
+        "Number of its table.";
+    RouteTableName = "enetstat.route.table.name", Type::Text, RT, always 0,
+        "Name of its table, when it has one.";
+    RouteTos = "enetstat.route.tos", Type::Integer, RT, always 0,
+        "Type of service that it is for. Left out when it is for all.";
+    RouteMetric = "enetstat.route.metric", Type::Integer, RT, always 0,
+        "Priority: the lowest is taken.";
+    RouteProtocol = "enetstat.route.protocol", Type::Text, RT, always RT,
+        "Who made it; a number when it has no name.";
+    RouteScope = "enetstat.route.scope", Type::Text, RT, always RT,
+        "How far the destination is; a number when it has no name.";
+    RouteSource = "enetstat.route.source.address", Type::Text, RT, always 0,
+        "Source address of packets that take it.";
+    RouteMtu = "enetstat.route.mtu", Type::Integer, RT, always 0,
+        "Largest packet.";
+    RouteMss = "enetstat.route.advmss", Type::Integer, RT, always 0,
+        "Largest TCP segment that is announced.";
+    RouteWindow = "enetstat.route.window", Type::Integer, RT, always 0,
+        "Largest TCP window.";
+    RouteRtt = "enetstat.route.rtt_us", Type::Integer, RT, always 0,
+        "First guess of the round-trip time, in microseconds.";
+    RouteHopLimit = "enetstat.route.hoplimit", Type::Integer, RT, always 0,
+        "Hop limit of packets that take it.";
+    RouteCwnd = "enetstat.route.initcwnd", Type::Integer, RT, always 0,
+        "First congestion window, in segments.";
+    RouteRwnd = "enetstat.route.initrwnd", Type::Integer, RT, always 0,
+        "First receive window, in segments.";
+    RouteExpires = "enetstat.route.expires_s", Type::Integer, RT, always 0,
+        "Seconds until it goes by itself.";
+    RouteCached = "enetstat.route.cached", Type::True, RT, always 0,
+        "It is an exception that the kernel learnt, not a route of the table.";
+    RouteHops = "enetstat.route.hops", Type::Hops, RT, always RT,
+        "Ways out, more than one with multipath.";
+    InterfaceName = "enetstat.interface.name", Type::Text, IF | GR, always 0,
+        "Name of the interface, when it is UTF-8.";
+    InterfaceNameHex = "enetstat.interface.name_hex", Type::Hex, IF | GR, always 0,
+        "Name of the interface in hexadecimal, when it is not UTF-8.";
+    InterfaceFlags = "enetstat.interface.flags", Type::Words(INTERFACE_FLAGS), IF, always IF,
+        "IFF_ flags that are set.";
+    InterfaceMtu = "enetstat.interface.mtu", Type::Integer, IF, always IF,
+        "Largest packet.";
+    InterfaceQueue = "enetstat.interface.txqueuelen", Type::Integer, IF, always 0,
+        "Packets that may wait to be sent.";
+    InterfaceHardware = "enetstat.interface.hardware.type", Type::Integer, IF, always IF,
+        "ARPHRD_ number: 1 Ethernet, 772 loopback.";
+    InterfaceAddress = "enetstat.interface.hardware.address", Type::Hex, IF, always 0,
+        "Hardware address.";
+    InterfaceKind = "enetstat.interface.kind", Type::Text, IF, always 0,
+        "What made it: bridge, veth. Left out of a device.";
+    InterfaceState = "enetstat.interface.operstate", Type::Text, IF, always 0,
+        "Operational state (RFC 2863); a number when it has no name.";
+    InterfaceMaster = "enetstat.interface.master", Type::Integer, IF, always 0,
+        "Index of the bridge or bond it belongs to.";
+    InterfaceAddresses = "enetstat.interface.addresses", Type::Addresses, IF, always IF,
+        "Its IP addresses.";
+    RxPackets = "enetstat.interface.rx.packets", Type::Integer64, IF, always 0,
+        "Packets received.";
+    RxBytes = "enetstat.interface.rx.bytes", Type::Integer64, IF, always 0,
+        "Bytes received.";
+    RxErrors = "enetstat.interface.rx.errors", Type::Integer64, IF, always 0,
+        "Faulty packets received, those with frame errors among them.";
+    RxDropped = "enetstat.interface.rx.dropped", Type::Integer64, IF, always 0,
+        "Packets received and dropped, for want of a buffer too.";
+    RxOverruns = "enetstat.interface.rx.overruns", Type::Integer64, IF, always 0,
+        "Packets that did not fit the device's queue.";
+    RxFrame = "enetstat.interface.rx.frame", Type::Integer64, IF, always 0,
+        "Packets of a wrong length, checksum or alignment.";
+    RxMulticast = "enetstat.interface.rx.multicast", Type::Integer64, IF, always 0,
+        "Multicast packets received.";
+    TxPackets = "enetstat.interface.tx.packets", Type::Integer64, IF, always 0,
+        "Packets sent.";
+    TxBytes = "enetstat.interface.tx.bytes", Type::Integer64, IF, always 0,
+        "Bytes sent.";
+    TxErrors = "enetstat.interface.tx.errors", Type::Integer64, IF, always 0,
+        "Packets that could not be sent.";
+    TxDropped = "enetstat.interface.tx.dropped", Type::Integer64, IF, always 0,
+        "Packets to be sent that were dropped.";
+    TxOverruns = "enetstat.interface.tx.overruns", Type::Integer64, IF, always 0,
+        "Packets that the device's queue lost.";
+    TxCarrier = "enetstat.interface.tx.carrier", Type::Integer64, IF, always 0,
+        "Packets lost for want of a carrier.";
+    TxCollisions = "enetstat.interface.tx.collisions", Type::Integer64, IF, always 0,
+        "Collisions.";
+    GroupAddress = "enetstat.group.address", Type::Text, GR, always GR,
+        "Address of the group.";
+    GroupUsers = "enetstat.group.users", Type::Integer, GR, always GR,
+        "How many asked for it.";
+    IpProtocol = "enetstat.ip.protocol", Type::Integer, MQ, always MQ,
+        "IP protocol number.";
+    SourceAddress = "source.address", Type::Text, MQ, always MQ,
+        "The host behind this one.";
+    SourcePort = "source.port", Type::Integer, MQ, always MQ,
+        "Its port; of ICMP the identifier.";
+    DestinationAddress = "destination.address", Type::Text, MQ, always MQ,
+        "Whom it talks to.";
+    DestinationPort = "destination.port", Type::Integer, MQ, always MQ,
+        "Port of that.";
+    NatAddress = "enetstat.nat.address", Type::Text, MQ, always MQ,
+        "The source address that the destination sees.";
+    NatPort = "enetstat.nat.port", Type::Integer, MQ, always MQ,
+        "The source port that the destination sees.";
+    NatExpires = "enetstat.nat.expires_s", Type::Integer, MQ, always MQ,
+        "Seconds until it is forgotten.";
 }
 
 impl Field {

@@ -3,17 +3,28 @@
 pub mod capabilities;
 pub mod compat;
 pub mod field;
+pub mod groups;
+pub mod ifconfig;
+pub mod interfaces;
 pub mod json;
+pub mod json_tables;
 pub mod log;
+pub mod masquerade;
 pub mod nettools;
+pub mod routes;
+pub mod routes_compat;
 pub mod schema;
 pub mod statistics;
 pub mod summary;
 pub mod text;
 
 mod errno;
+mod grid;
 mod object;
+mod printf;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_tables;

@@ -29,7 +29,7 @@ impl<'a> Object<'a> {
     }
 
     fn key(&mut self, field: Field) {
-        debug_assert!(field.spec().within & self.kind as u8 != 0, "{field:?} in {:?}", self.kind);
+        debug_assert!(field.spec().within & self.kind as u16 != 0, "{field:?} in {:?}", self.kind);
         self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(field.spec().name.as_bytes());
         self.out.extend_from_slice(b"\":");
@@ -90,6 +90,32 @@ impl<'a> Object<'a> {
         self.out.push(b'"');
         super::errno::name(self.out, value);
         self.out.push(b'"');
+    }
+
+    /// Bytes in hexadecimal.
+    pub fn hex(&mut self, field: Field, value: &[u8]) {
+        self.key(field);
+        self.out.push(b'"');
+        hexadecimal(self.out, value);
+        self.out.push(b'"');
+    }
+
+    /// An array, each item of which `write` writes.
+    pub fn array<T>(
+        &mut self,
+        field: Field,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(&mut Vec<u8>, T),
+    ) {
+        self.key(field);
+        self.out.push(b'[');
+        for (at, item) in items.into_iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            write(self.out, item);
+        }
+        self.out.push(b']');
     }
 
     /// An array of processes.

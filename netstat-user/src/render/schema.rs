@@ -32,7 +32,7 @@ fn definition(out: &mut Vec<u8>, kind: Kind) {
     out.extend_from_slice(
         b",\n      \"type\": \"object\",\n      \"additionalProperties\": false,\n      \"required\": [",
     );
-    let required = FIELDS.iter().filter(|spec| spec.always & kind as u8 != 0);
+    let required = FIELDS.iter().filter(|spec| spec.always & kind as u16 != 0);
     for (at, spec) in required.enumerate() {
         if at > 0 {
             out.extend_from_slice(b", ");
@@ -40,7 +40,7 @@ fn definition(out: &mut Vec<u8>, kind: Kind) {
         string(out, spec.name.as_bytes());
     }
     out.extend_from_slice(b"],\n      \"properties\": {");
-    let fields = FIELDS.iter().filter(|spec| spec.within & kind as u8 != 0);
+    let fields = FIELDS.iter().filter(|spec| spec.within & kind as u16 != 0);
     for (at, spec) in fields.enumerate() {
         out.extend_from_slice(if at == 0 { b"\n        " } else { b",\n        " });
         property(out, kind, spec);
@@ -82,16 +82,41 @@ fn kind_of_value(out: &mut Vec<u8>, kind: Type) {
               \"enetstat.process.comm\": { \"type\": \"string\" }, \
               \"enetstat.process.comm_hex\": { \"type\": \"string\", \"pattern\": \"^([0-9a-f]{2})+$\" } } }"
         }
-        Type::OneOf(values) => {
-            out.extend_from_slice(b"\"enum\": [");
-            for (at, value) in values.iter().enumerate() {
-                if at > 0 {
-                    out.extend_from_slice(b", ");
-                }
-                string(out, value.as_bytes());
-            }
-            return out.push(b']');
+        Type::Hops => {
+            b"\"type\": \"array\", \"minItems\": 1, \"items\": { \"type\": \"object\", \"additionalProperties\": false, \
+              \"required\": [\"weight\", \"flags\"], \"properties\": { \
+              \"gateway\": { \"type\": \"string\" }, \
+              \"interface.index\": { \"type\": \"integer\", \"minimum\": 1 }, \
+              \"interface.name\": { \"type\": \"string\" }, \
+              \"weight\": { \"type\": \"integer\", \"minimum\": 1 }, \
+              \"flags\": { \"type\": \"array\", \"items\": { \"enum\": [\"dead\", \"pervasive\", \"onlink\", \"offload\", \
+              \"linkdown\", \"unresolved\", \"trap\"] } } } }"
         }
+        Type::Addresses => {
+            b"\"type\": \"array\", \"items\": { \"type\": \"object\", \"additionalProperties\": false, \
+              \"required\": [\"address\", \"prefix\"], \"properties\": { \
+              \"address\": { \"type\": \"string\" }, \
+              \"prefix\": { \"type\": \"integer\", \"minimum\": 0, \"maximum\": 128 }, \
+              \"peer\": { \"type\": \"string\" }, \"broadcast\": { \"type\": \"string\" }, \
+              \"label\": { \"type\": \"string\" }, \"scope\": { \"type\": \"string\" } } }"
+        }
+        Type::Words(words) => {
+            out.extend_from_slice(b"\"type\": \"array\", \"items\": { ");
+            one_of(out, words);
+            return out.extend_from_slice(b" }");
+        }
+        Type::OneOf(values) => return one_of(out, values),
     };
     out.extend_from_slice(fixed);
+}
+
+fn one_of(out: &mut Vec<u8>, values: &[&str]) {
+    out.extend_from_slice(b"\"enum\": [");
+    for (at, value) in values.iter().enumerate() {
+        if at > 0 {
+            out.extend_from_slice(b", ");
+        }
+        string(out, value.as_bytes());
+    }
+    out.push(b']');
 }

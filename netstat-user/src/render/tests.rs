@@ -116,7 +116,7 @@ fn the_zone_of_the_reader_counts() {
 }
 
 /// What the schema says about one kind, checked with the few keywords that it uses.
-fn check(line: &str) -> Map<String, Value> {
+pub fn check(line: &str) -> Map<String, Value> {
     let mut text = Vec::new();
     schema::schema(&mut text);
     let schema: Value = serde_json::from_slice(&text).unwrap();
@@ -144,7 +144,11 @@ fn check(line: &str) -> Map<String, Value> {
             Type::Hex => value.as_str().is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit())),
             Type::True => *value == Value::Bool(true),
             Type::Bool => value.is_boolean() && property["type"] == "boolean",
-            Type::Holders => value.as_array().is_some_and(|holders| {
+            Type::Words(_) => value.as_array().is_some_and(|words| {
+                let known = property["items"]["enum"].as_array().unwrap();
+                words.iter().all(|word| known.contains(word))
+            }),
+            Type::Holders | Type::Hops | Type::Addresses => value.as_array().is_some_and(|holders| {
                 let known = &property["items"]["properties"];
                 holders
                     .iter()

@@ -1,15 +1,20 @@
 //! Where facts come from.
 
+pub mod conntrack;
 pub mod diag;
+pub mod netlink;
 pub mod netns;
 pub mod owner;
 pub mod procfs;
+pub mod rtnl;
 pub mod stream;
 
 pub use diag::{Diag, DiagError, Request};
+pub use netlink::NetlinkError;
 pub use netns::{Netns, NetnsError};
 pub use owner::{OwnerError, Scan};
 pub use procfs::{Procfs, ProcfsError};
+pub use rtnl::Rtnl;
 
 use crate::model::{Family, Protocol};
 

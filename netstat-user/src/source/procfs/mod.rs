@@ -1,9 +1,13 @@
 //! Listings by /proc/net, which needs no privilege and no module.
 
+mod conntrack;
 pub mod counters;
 mod inet;
 mod lines;
+mod link;
+mod route;
 pub mod scanned;
+mod tables;
 mod unix;
 
 use super::label;
