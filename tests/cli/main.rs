@@ -37,6 +37,10 @@ fn words_that_make_no_sense_are_named_and_fail() {
         (&["-tq"], "-q"),
         (&["-tn", "foo"], "\"foo\" is neither an option nor a command"),
         (&["-c", "5"], "\"5\" is neither"),
+        (
+            &["-A", "inet,foo"],
+            "the families are unix, inet, inet6, ax25, ipx, ddp, netrom, rose, x25, econet",
+        ),
         (&["--tier", "kprobe"], "--tier kprobe does not list sockets"),
         (&["--continuous=soon"], "not a number of seconds"),
         (&["-tan", "--keep-closed", "5"], "--keep-closed only means something with -c"),
@@ -54,6 +58,20 @@ fn words_that_make_no_sense_are_named_and_fail() {
         assert!(said.starts_with("enetstat: ") && said.contains(wanted), "{words:?}: {said}");
         assert!(!said.contains("panicked"), "{said}");
     }
+}
+
+#[test]
+fn what_the_kernel_does_not_have_is_named_and_stops_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let wanted = listener.local_addr().unwrap().to_string();
+    let output = run(&["-ltn", "-A", "ash"]);
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(1), "enetstat: this kernel has no Ash sockets\n")
+    );
+    assert!(text(&output.stdout).contains(&wanted));
+    let output = run(&["-4N", "-d"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
 }
 
 #[test]

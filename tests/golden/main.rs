@@ -52,7 +52,7 @@ fn listing(columns: Columns, wide: bool, which: Which) -> Vec<u8> {
 }
 
 fn extra(program: &Option<Vec<u8>>) -> Extra<'_> {
-    Extra { program: program.as_deref(), netns: b"blue" }
+    Extra { program: program.as_deref(), netns: b"blue", ..Extra::default() }
 }
 
 #[test]
@@ -63,13 +63,13 @@ fn listings_have_the_layout_of_net_tools() {
     golden("nettools/anp.txt", &listing(Columns { programs: true, ..plain }, false, Which::All));
     golden("nettools/ane.txt", &listing(Columns { extend: true, ..plain }, false, Which::All));
     golden("nettools/ano.txt", &listing(Columns { timers: true, ..plain }, false, Which::Connected));
-    let every = Columns { programs: true, extend: true, timers: true, netns: true };
+    let every = Columns { programs: true, extend: true, timers: true, netns: true, ..plain };
     golden("nettools/anpeo-all-netns.txt", &listing(every, false, Which::All));
 }
 
 #[test]
 fn columns_grow_and_nothing_is_cut() {
-    let every = Columns { programs: true, extend: true, timers: true, netns: false };
+    let every = Columns { programs: true, extend: true, timers: true, netns: false, ..Columns::default() };
     golden("nettools/wide.txt", &listing(every, true, Which::All));
 }
 

@@ -235,9 +235,9 @@ fn theirs(words: &[String]) -> Did {
 
 /// A directory with our program under the name `netstat`.
 fn named_netstat() -> (tempfile::TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("netstat");
-    std::os::unix::fs::symlink(program::find("enetstat").unwrap(), &path).unwrap();
+    std::os::unix::fs::symlink(program::find("enetstat").expect("it is built"), &path).expect("a link");
     (directory, path)
 }
 
@@ -413,7 +413,7 @@ fn terminal() -> (File, OwnedFd) {
     let result = unsafe {
         libc::openpty(&raw mut ours, &raw mut theirs, nothing, std::ptr::null_mut(), std::ptr::null_mut())
     };
-    sys::checked(result).unwrap();
+    sys::checked(result).expect("a terminal");
     // SAFETY: the call has just given us this descriptor.
     let ours = unsafe { File::from_raw_fd(ours) };
     // SAFETY: the same for the other.

@@ -1,5 +1,6 @@
 //! The command line as it was typed.
 
+use super::compat::Family;
 use super::tables::{self, TableWord};
 use super::value::{self, QueuesWord};
 use crate::model::{Pid, TcpState};
@@ -76,6 +77,25 @@ pub enum Command {
     Schema,
 }
 
+/// Families that few kernels have; `-A` tells of them.
+#[derive(Debug, Default, Args)]
+pub struct FamilyFlags {
+    #[arg(long, hide = true)]
+    pub ax25: bool,
+    #[arg(long, hide = true)]
+    pub ipx: bool,
+    #[arg(long, hide = true, alias = "ddp")]
+    pub appletalk: bool,
+    #[arg(long, hide = true)]
+    pub netrom: bool,
+    #[arg(long, hide = true)]
+    pub rose: bool,
+    #[arg(long, hide = true)]
+    pub x25: bool,
+    #[arg(long, hide = true)]
+    pub bluetooth: bool,
+}
+
 /// The listing.
 #[derive(Debug, Default, Args)]
 pub struct ListFlags {
@@ -88,7 +108,7 @@ pub struct ListFlags {
     /// UDP-Lite sockets
     #[arg(short = 'U', long, help_heading = "Which sockets (none given: all of them)")]
     pub udplite: bool,
-    /// SCTP (with -s)
+    /// SCTP sockets
     #[arg(short = 'S', long, help_heading = "Which sockets (none given: all of them)")]
     pub sctp: bool,
     /// Raw sockets
@@ -97,8 +117,33 @@ pub struct ListFlags {
     /// Unix sockets
     #[arg(short = 'x', long, help_heading = "Which sockets (none given: all of them)")]
     pub unix: bool,
+    /// Bluetooth L2CAP sockets
+    #[arg(short = '2', long, help_heading = "Which sockets (none given: all of them)")]
+    pub l2cap: bool,
+    /// Bluetooth RFCOMM sockets
+    #[arg(short = 'f', long, help_heading = "Which sockets (none given: all of them)")]
+    pub rfcomm: bool,
+    /// Sockets of these families: unix, inet, inet6, ax25, ipx, ddp, netrom, rose, x25, econet, ash, bluetooth; each but
+    /// econet and ash also has a long option of its name (repeatable)
+    #[arg(
+        short = 'A',
+        long = "protocol",
+        value_name = "FAMILY",
+        value_delimiter = ',',
+        value_parser = value::family,
+        help_heading = "Which sockets (none given: all of them)"
+    )]
+    pub families: Vec<Family>,
+    #[command(flatten)]
+    pub named: FamilyFlags,
     /// IPv4 only
-    #[arg(short = '4', long, visible_alias = "ip", help_heading = "Which sockets (none given: all of them)")]
+    #[arg(
+        short = '4',
+        long,
+        visible_alias = "ip",
+        alias = "tcpip",
+        help_heading = "Which sockets (none given: all of them)"
+    )]
     pub inet: bool,
     /// IPv6 only
     #[arg(short = '6', long, help_heading = "Which sockets (none given: all of them)")]
@@ -162,6 +207,12 @@ pub struct ListFlags {
     /// The pending timer of each socket
     #[arg(short = 'o', long, help_heading = "What to show")]
     pub timers: bool,
+    /// The SELinux context of the process that holds each socket
+    #[arg(short = 'Z', long, conflicts_with = "json", help_heading = "What to show")]
+    pub context: bool,
+    /// Accepted because netstat has it
+    #[arg(short = 'd', hide = true)]
+    pub debug: bool,
     /// Never cut an address (it never is: accepted because netstat has it)
     #[arg(short = 'W', long, help_heading = "What to show")]
     pub wide: bool,
@@ -188,6 +239,9 @@ pub struct ListFlags {
     /// Say on standard error which sources were refused and what was used instead; with -r, more columns
     #[arg(short = 'v', long, help_heading = "How")]
     pub verbose: bool,
+    /// Be net-tools 2.10's netstat, byte for byte, which then reads all the other options; the name `netstat` asks for it, too
+    #[arg(long, help_heading = "How")]
+    pub compat: bool,
     /// Use only this source: netlink or procfs
     #[arg(long, value_name = "NAME", help_heading = "How")]
     pub tier: Option<String>,

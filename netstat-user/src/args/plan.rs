@@ -1,6 +1,6 @@
 //! What is to be done.
 
-use super::compat::CompatPlan;
+use super::compat::{CompatPlan, Family as AddressFamily};
 use super::flags::{Command, Flags, ListFlags, TraceFlags};
 use super::tables::{self, GroupsPlan, InterfacesPlan, MasqueradePlan, RoutesPlan};
 use crate::model::{Comm, Family, Protocol, States, TcpState};
@@ -37,10 +37,10 @@ pub enum UsageError {
     KeepClosedAndTier(&'static str),
     #[error("-s and {0} exclude each other: {1}")]
     NoStatistics(&'static str, &'static str),
-    #[error("-S only means something with -s: SCTP sockets are not listed")]
-    SctpSockets,
     #[error("{0} and {1} exclude each other: each is a display of its own")]
     Modes(&'static str, &'static str),
+    #[error("{0} knows the families inet and inet6, not {1}")]
+    ModeAndFamily(&'static str, &'static str),
     #[error("{0} only means something with -r")]
     WithoutRoutes(&'static str),
     #[error("{0} shows no sockets, and {1} is about them: run enetstat once for each")]
@@ -94,14 +94,35 @@ pub enum ListTier {
     Procfs,
 }
 
+/// Sockets that only some kernels have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Other {
+    Sctp,
+    Ipx,
+    Ax25,
+    X25,
+    Netrom,
+    Rose,
+    AppleTalk,
+    Econet,
+    Ash,
+    L2cap,
+    Rfcomm,
+}
+
 /// A listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListPlan {
     /// Tables of inet sockets, in the order in which they are shown.
     pub tables: Vec<(Protocol, Family)>,
     pub unix: bool,
+    /// Further sockets, in the order in which they are shown, and whether they were asked for by name: it is a failure then
+    /// that the kernel does not have them.
+    pub others: Vec<(Other, bool)>,
     pub which: Which,
     pub programs: bool,
+    /// SELinux contexts.
+    pub context: bool,
     /// User and inode.
     pub extend: bool,
     pub timers: bool,
@@ -206,12 +227,9 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
         Some("procfs") => ListTier::Procfs,
         Some(other) => return Err(UsageError::ListTier(other.to_owned())),
     };
-    if flags.sctp {
-        return Err(UsageError::SctpSockets);
-    }
-    let (tables, unix) = tables(&flags);
+    let selected = tables(&flags);
     if flags.keep_closed.is_some() {
-        let tcp = tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp);
+        let tcp = selected.tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp);
         match tier {
             _ if flags.continuous.is_none() => return Err(UsageError::KeepClosedOnce),
             _ if !tcp => return Err(UsageError::KeepClosedWithoutTcp),
@@ -221,14 +239,13 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
         }
     }
     Ok(ListPlan {
-        tables,
-        unix,
         which: match (flags.all, flags.listening) {
             (true, _) => Which::All,
             (false, true) => Which::Listening,
             (false, false) => Which::Connected,
         },
-        programs: flags.programs,
+        programs: flags.programs || flags.context,
+        context: flags.context,
         extend: flags.extend > 0,
         timers: flags.timers,
         naming: Naming {
@@ -242,6 +259,7 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
         verbose: flags.verbose,
         all_netns: flags.all_netns,
         tier,
+        ..selected
     })
 }
 
@@ -285,29 +303,74 @@ fn statistics(flags: &ListFlags) -> Result<StatisticsPlan, UsageError> {
     })
 }
 
+/// What the protocol and family flags name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Asked {
+    /// TCP, UDP, UDP-Lite, raw, SCTP.
+    protocols: [bool; 5],
+    inet: bool,
+    inet6: bool,
+    unix: bool,
+    others: Vec<Other>,
+}
+
+fn asked(flags: &ListFlags) -> Asked {
+    let ListFlags { tcp, udp, udplite, raw, sctp, named, .. } = flags;
+    let family = |family: AddressFamily| flags.families.contains(&family);
+    let bluetooth = (named.bluetooth || family(AddressFamily::Bluetooth)) && !(flags.l2cap || flags.rfcomm);
+    let others = [
+        (Other::Ipx, named.ipx || family(AddressFamily::Ipx)),
+        (Other::Ax25, named.ax25 || family(AddressFamily::Ax25)),
+        (Other::X25, named.x25 || family(AddressFamily::X25)),
+        (Other::Netrom, named.netrom || family(AddressFamily::Netrom)),
+        (Other::Rose, named.rose || family(AddressFamily::Rose)),
+        (Other::AppleTalk, named.appletalk || family(AddressFamily::Ddp)),
+        (Other::Econet, family(AddressFamily::Econet)),
+        (Other::Ash, family(AddressFamily::Ash)),
+        (Other::L2cap, flags.l2cap || bluetooth),
+        (Other::Rfcomm, flags.rfcomm || bluetooth),
+    ];
+    Asked {
+        protocols: [*tcp, *udp, *udplite, *raw, *sctp],
+        inet: flags.inet || family(AddressFamily::Inet),
+        inet6: flags.inet6 || family(AddressFamily::Inet6),
+        unix: flags.unix || family(AddressFamily::Unix),
+        others: others.into_iter().filter_map(|(other, asked)| asked.then_some(other)).collect(),
+    }
+}
+
 /// The tables that the protocol and family flags select, as net-tools does: no flag selects all, a family alone all
-/// inet protocols of that family, a protocol alone both families.
-fn tables(flags: &ListFlags) -> (Vec<(Protocol, Family)>, bool) {
-    let protocol_given = flags.tcp || flags.udp || flags.udplite || flags.raw;
-    let family_given = flags.inet || flags.inet6;
-    let inet = protocol_given || family_given || !flags.unix;
-    let unix = flags.unix || !(protocol_given || family_given);
+/// inet protocols of that family, a protocol alone both families. Gives a plan that has nothing else.
+fn tables(flags: &ListFlags) -> ListPlan {
+    let asked = asked(flags);
+    let everything = asked == Asked::default();
+    let protocol_given = asked.protocols.contains(&true);
+    let family_given = asked.inet || asked.inet6;
+    let inet = protocol_given || family_given || everything;
+    let wanted = |given: bool| inet && (given || !protocol_given);
+    let [tcp, udp, udplite, raw, sctp] = asked.protocols;
     let mut tables = Vec::new();
-    for (protocol, given) in [
-        (Protocol::Tcp, flags.tcp),
-        (Protocol::Udp, flags.udp),
-        (Protocol::UdpLite, flags.udplite),
-        (Protocol::Raw, flags.raw),
-    ] {
+    for (protocol, given) in
+        [(Protocol::Tcp, tcp), (Protocol::Udp, udp), (Protocol::UdpLite, udplite), (Protocol::Raw, raw)]
+    {
         for (family, family_wanted) in
-            [(Family::V4, flags.inet || !family_given), (Family::V6, flags.inet6 || !family_given)]
+            [(Family::V4, asked.inet || !family_given), (Family::V6, asked.inet6 || !family_given)]
         {
-            if inet && (given || !protocol_given) && family_wanted {
+            if wanted(given) && family_wanted {
                 tables.push((protocol, family));
             }
         }
     }
-    (tables, unix)
+    let mut others = Vec::new();
+    if wanted(sctp) {
+        others.push((Other::Sctp, sctp));
+    }
+    if everything {
+        let rare = [Other::Ipx, Other::Ax25, Other::X25, Other::Netrom, Other::Rose];
+        others.extend(rare.map(|other| (other, false)));
+    }
+    others.extend(asked.others.into_iter().map(|other| (other, true)));
+    ListPlan { tables, unix: asked.unix || everything, others, ..ListPlan::default() }
 }
 
 fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {

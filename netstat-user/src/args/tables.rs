@@ -1,5 +1,6 @@
 //! What is to be done about displays that are no tables of sockets: routes, interfaces, memberships, masquerading.
 
+use super::compat::Family as Named;
 use super::flags::ListFlags;
 use super::plan::{Plan, UsageError};
 use crate::model::Family;
@@ -119,12 +120,17 @@ pub fn plan(flags: &ListFlags) -> Result<Option<Plan>, UsageError> {
     }
     let (interval, json, verbose) = (flags.continuous, flags.json, flags.verbose);
     let hosts = !(flags.numeric || flags.numeric_hosts || flags.symbolic);
-    let families = |none: &[Family]| match (flags.inet, flags.inet6) {
-        (false, false) => none.to_vec(),
-        (true, false) => vec![Family::V4],
-        (false, true) => vec![Family::V6],
-        (true, true) => vec![Family::V4, Family::V6],
-    };
+    let named = |family| flags.families.contains(&family);
+    if let Some(other) = flags.families.iter().find(|other| !matches!(other, Named::Inet | Named::Inet6)) {
+        return Err(UsageError::ModeAndFamily(mode, other.name()));
+    }
+    let families =
+        |none: &[Family]| match (flags.inet || named(Named::Inet), flags.inet6 || named(Named::Inet6)) {
+            (false, false) => none.to_vec(),
+            (true, false) => vec![Family::V4],
+            (false, true) => vec![Family::V6],
+            (true, true) => vec![Family::V4, Family::V6],
+        };
     let both = [Family::V4, Family::V6];
     Ok(Some(match mode {
         "-r" => Plan::Routes(RoutesPlan {

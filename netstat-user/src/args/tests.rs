@@ -45,6 +45,46 @@ fn protocol_and_family_flags_select_as_net_tools_does() {
 }
 
 #[test]
+fn families_go_by_every_name_of_net_tools() {
+    use super::plan::Other::*;
+    let others = |line: &str| list(line).others;
+    assert_eq!(others("-t"), []);
+    assert_eq!(others("-S"), [(Sctp, true)]);
+    assert_eq!(others("-4"), [(Sctp, false)]);
+    assert_eq!(others("").len(), 6);
+    assert_eq!(others("-2"), [(L2cap, true)]);
+    assert_eq!(others("--bluetooth"), [(L2cap, true), (Rfcomm, true)]);
+    assert_eq!(
+        others("--x25 -A ipx,rose --ddp"),
+        [(Ipx, true), (X25, true), (Rose, true), (AppleTalk, true)]
+    );
+    assert_eq!(list("-A inet,unix"), list("-x4"));
+    assert_eq!(list("--protocol=inet6"), list("--inet6"));
+    assert_eq!(list("-tNdee"), list("-te"));
+    for word in ["--inet", "--ip", "--tcpip", "-A ip", "-A tcpip"] {
+        assert_eq!(list(word), list("-4"), "{word}");
+    }
+    assert!(list("-Z").programs && list("-Z").context);
+}
+
+#[test]
+fn compat_and_the_name_netstat_speak_as_net_tools() {
+    let compat = |words: &[&str]| match parse(words.iter().map(OsString::from)) {
+        Ok(Plan::Compat(plan)) => Some(plan.tables.tcp),
+        Ok(_) => None,
+        Err(Stop::Compat(end)) => Some(end.code == 0),
+        Err(other) => panic!("{words:?}: {other:?}"),
+    };
+    assert_eq!(compat(&["enetstat", "-t"]), None);
+    assert_eq!(compat(&["enetstat", "--compat", "-t"]), Some(true));
+    assert_eq!(compat(&["enetstat", "-t", "foo", "--compat"]), Some(true));
+    assert_eq!(compat(&["/usr/bin/netstat", "-t", "trace"]), Some(true));
+    assert_eq!(compat(&["netstat", "--compat"]), Some(false));
+    assert!(parse(["enetstat", "trace", "--compat"].map(OsString::from)).is_err());
+    assert!(parse(["enetstat", "-t", "--", "--compat"].map(OsString::from)).is_err());
+}
+
+#[test]
 fn flags_bundle_and_long_options_may_be_shortened() {
     let bundled = list("-tanpeo");
     assert!(bundled.programs && bundled.extend && bundled.timers);
@@ -162,9 +202,11 @@ fn contradictions_and_bad_values_are_named() {
         ("-rt", "-r shows no sockets, and -t is about them"),
         ("-i --all-netns", "-i shows no sockets, and --all-netns"),
         ("-C", "-C only means something with -r"),
+        ("-r -A unix", "-r knows the families inet and inet6, not unix"),
         ("-i --table main", "--table only means something with -r"),
         ("-r --table=", "a name, a number or `all`"),
-        ("-tZ", "-Z"),
+        ("-tZ --json", "--json"),
+        ("-A inet,foo", "the families are unix, inet, inet6, ax25"),
         ("schema --json", "--json"),
     ] {
         let text = refused(line);
@@ -216,5 +258,3 @@ fn statistics_take_the_flags_of_net_tools() {
     assert!(refused("-sx").contains("unix sockets"));
     assert!(refused("-stc --keep-closed 5").contains("--keep-closed"));
     assert!(refused("-s --tier netlink").contains("/proc"));
-    assert!(refused("-tS").contains("-S only means something with -s"));
-}

@@ -1,5 +1,6 @@
 //! Values of options.
 
+use super::compat::Family;
 use crate::model::TcpState;
 use netstat_common::config::Queues;
 use std::time::Duration;
@@ -26,6 +27,15 @@ pub fn state(text: &str) -> Result<TcpState, String> {
             let names: Vec<&str> = TcpState::ALL.iter().map(|state| state.name()).collect();
             return Err(format!("not a TCP state; the states are {}", names.join(", ")));
         }
+    })
+}
+
+/// An address family by one of the names that net-tools knows.
+pub fn family(text: &str) -> Result<Family, String> {
+    Family::named(text.as_bytes()).ok_or_else(|| {
+        // net-tools' own name of Econet is none of those that it takes.
+        let names = Family::ALL.map(|family| if family == Family::Econet { "econet" } else { family.name() });
+        format!("not an address family; the families are {}", names.join(", "))
     })
 }
 

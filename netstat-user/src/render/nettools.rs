@@ -17,12 +17,20 @@ pub struct Columns {
     /// User and inode.
     pub extend: bool,
     pub programs: bool,
+    /// SELinux contexts.
+    pub contexts: bool,
     pub timers: bool,
 }
 
 impl Columns {
     pub fn of(plan: &ListPlan) -> Self {
-        Self { netns: plan.all_netns, extend: plan.extend, programs: plan.programs, timers: plan.timers }
+        Self {
+            netns: plan.all_netns,
+            extend: plan.extend,
+            programs: plan.programs,
+            contexts: plan.context,
+            timers: plan.timers,
+        }
     }
 }
 
@@ -31,6 +39,8 @@ impl Columns {
 pub struct Extra<'a> {
     /// `PID/name` as bytes of another process; `None`: nobody was found to hold the socket.
     pub program: Option<&'a [u8]>,
+    /// SELinux context of that process.
+    pub context: Option<&'a [u8]>,
     /// Name of the network namespace.
     pub netns: &'a [u8],
 }
@@ -43,6 +53,7 @@ pub struct Layout {
     foreign: usize,
     user: usize,
     program: usize,
+    context: usize,
     netns: usize,
     scratch: Vec<u8>,
 }
@@ -50,7 +61,16 @@ pub struct Layout {
 impl Layout {
     /// net-tools' widths.
     pub fn new(columns: Columns) -> Self {
-        Self { columns, local: 23, foreign: 23, user: 10, program: 20, netns: 5, scratch: Vec::new() }
+        Self {
+            columns,
+            local: 23,
+            foreign: 23,
+            user: 10,
+            program: 20,
+            context: 50,
+            netns: 5,
+            scratch: Vec::new(),
+        }
     }
 
     /// Makes every column wide enough for this row.
@@ -71,11 +91,14 @@ impl Layout {
         }
     }
 
-    /// Makes the column of programs wide enough for this one.
+    /// Makes the columns of programs and contexts wide enough for this one.
     pub fn measure_program(&mut self, extra: Extra<'_>) {
         self.scratch.clear();
         program(&mut self.scratch, extra.program);
         self.program = self.program.max(text::columns(&self.scratch));
+        self.scratch.clear();
+        program(&mut self.scratch, extra.context);
+        self.context = self.context.max(text::columns(&self.scratch));
     }
 
     /// Makes the column of namespaces wide enough for this one.
@@ -128,7 +151,7 @@ impl Layout {
             out.push(b' ');
             cell(out, 10, |out| number(out, row.inode.into()));
         }
-        self.program_cell(out, extra.program);
+        self.program_cell(out, extra);
         if self.columns.timers {
             out.push(b' ');
             timer(out, row.protocol, row.timer);
@@ -160,7 +183,7 @@ impl Layout {
         cell(out, 13, |out| out.extend_from_slice(unix_state(row)));
         out.push(b' ');
         cell(out, 8, |out| number(out, row.inode));
-        self.program_cell(out, extra.program);
+        self.program_cell(out, extra);
         out.push(b' ');
         escaped(out, &row.path);
         out.push(b'\n');
@@ -185,12 +208,20 @@ impl Layout {
             out.push(b' ');
             cell(out, self.program, |out| out.extend_from_slice(b"PID/Program name"));
         }
+        if self.columns.contexts {
+            out.push(b' ');
+            cell(out, self.context, |out| out.extend_from_slice(b"Security Context"));
+        }
     }
 
-    fn program_cell(&self, out: &mut Vec<u8>, holder: Option<&[u8]>) {
+    fn program_cell(&self, out: &mut Vec<u8>, extra: Extra<'_>) {
         if self.columns.programs {
             out.push(b' ');
-            cell(out, self.program, |out| program(out, holder));
+            cell(out, self.program, |out| program(out, extra.program));
+        }
+        if self.columns.contexts {
+            out.push(b' ');
+            cell(out, self.context, |out| program(out, extra.context));
         }
     }
 }

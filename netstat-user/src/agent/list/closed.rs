@@ -105,7 +105,7 @@ impl Closed {
 
     /// Cells that the socket does not tell; `netns` is the name of its namespace.
     pub fn extra<'a>(&'a self, netns: &'a [u8]) -> Extra<'a> {
-        Extra { program: self.program.as_deref(), netns }
+        Extra { program: self.program.as_deref(), netns, ..Extra::default() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which processes hold which sockets, for the rows of a listing.
 
+use crate::kernel::selinux;
 use crate::model::{Comm, Pid};
 use crate::source::{OwnerError, owner};
 use rustc_hash::FxHashMap;
@@ -15,14 +16,17 @@ pub struct Holders {
     processes: Vec<(Pid, Comm)>,
     /// `PID/name` of each process, as netstat makes it.
     texts: FxHashMap<Pid, Vec<u8>>,
+    /// SELinux context of each process that shows it, when they are wanted.
+    contexts: FxHashMap<Pid, Vec<u8>>,
     /// Processes that could not be looked at.
     denied: u64,
 }
 
 impl Holders {
-    /// Looks at every process of this host.
-    pub fn find() -> Result<Self, OwnerError> {
-        let scan = owner::scan(Path::new("/proc"), None)?;
+    /// Looks at every process of this host; with `contexts` also at its SELinux context.
+    pub fn find(contexts: bool) -> Result<Self, OwnerError> {
+        let proc = Path::new("/proc");
+        let scan = owner::scan(proc, None)?;
         let mut found = scan.holders;
         found.sort_unstable_by_key(|holder| (holder.inode, holder.process.pid));
         let mut holders = Self { denied: scan.denied, ..Self::default() };
@@ -31,6 +35,9 @@ impl Holders {
             let at = holders.processes.len();
             holders.processes.push((pid, comm));
             holders.by_inode.entry(holder.inode).or_insert(at..at).end = at + 1;
+            if contexts && let Some(context) = selinux::context(proc, pid) {
+                holders.contexts.entry(pid).or_insert(context);
+            }
             holders.texts.entry(pid).or_insert_with(|| {
                 let argv0 = scan.argv0.get(&pid).map(|word| &**word).unwrap_or_default();
                 let mut text = format!("{pid}/").into_bytes();
@@ -45,6 +52,12 @@ impl Holders {
     pub fn text(&self, inode: u64) -> Option<&[u8]> {
         let (pid, _) = self.of(inode).next()?;
         self.texts.get(&pid).map(Vec::as_slice)
+    }
+
+    /// SELinux context of the same process.
+    pub fn context(&self, inode: u64) -> Option<&[u8]> {
+        let (pid, _) = self.of(inode).next()?;
+        self.contexts.get(&pid).map(Vec::as_slice)
     }
 
     /// Every process that holds the socket.
@@ -101,7 +114,7 @@ mod tests {
     fn our_own_socket_is_ours() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let inode = rustix::fs::fstat(&socket).unwrap().st_ino;
-        let holders = Holders::find().unwrap();
+        let holders = Holders::find(true).unwrap();
         let own = Pid::new(std::process::id()).unwrap();
         assert_eq!(holders.of(inode).map(|(pid, _)| pid).collect::<Vec<_>>(), [own]);
         assert!(holders.text(inode).unwrap().starts_with(format!("{own}/").as_bytes()));

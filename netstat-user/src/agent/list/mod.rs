@@ -2,10 +2,12 @@
 
 mod closed;
 mod holders;
+mod others;
 mod place;
 
 use crate::args::plan::ListPlan;
 use crate::exit::Outcome;
+use crate::kernel::selinux;
 use crate::model::{Clock, Family, Mono, SockRow, UnixRow};
 use crate::names::{self, Names};
 use crate::render::json::Json;
@@ -21,6 +23,7 @@ use place::{Place, Wanted};
 use rustc_hash::FxHashSet;
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// Rows held while the widths of columns are measured; tables with more are listed a second time, so that memory stays
@@ -38,6 +41,10 @@ const HELD_FOR_NAMES: usize = 100_000;
 /// told on `err` and in the outcome.
 pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
     let naming = if plan.json { Default::default() } else { plan.naming };
+    anyhow::ensure!(
+        !plan.context || selinux::is_enabled(Path::new("/")),
+        "SELinux is not enabled on this machine: no process has a context (-Z)"
+    );
     let watched = Watched::start(plan)?;
     let names = Names::of_host(naming);
     let mut lister = Lister { plan, names, watched, err, complete: true, noted: Vec::new() };
@@ -96,7 +103,7 @@ impl Lister<'_> {
         if self.plan.unix {
             self.unix(out, &places, &holders)?;
         }
-        Ok(())
+        self.others(out, &places)
     }
 
     fn inet(
@@ -298,6 +305,7 @@ impl Lister<'_> {
             }
             self.finish(place, several);
         }
+        self.others_in_json();
         Ok(())
     }
 
@@ -327,7 +335,7 @@ impl Lister<'_> {
         if !self.plan.programs {
             return Holders::default();
         }
-        match Holders::find() {
+        match Holders::find(self.plan.context) {
             Ok(holders) => {
                 if let Some(note) = holders.note() {
                     self.note(note);
@@ -378,5 +386,5 @@ impl Lister<'_> {
 }
 
 fn extra<'a>(holders: &'a Holders, inode: u64, label: &'a [u8]) -> Extra<'a> {
-    Extra { program: holders.text(inode), netns: label }
+    Extra { program: holders.text(inode), context: holders.context(inode), netns: label }
 }

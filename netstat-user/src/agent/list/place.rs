@@ -110,6 +110,22 @@ impl Place {
         Ok(pass)
     }
 
+    /// The lines of a file of /proc/net, or `None` when there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read to its end.
+    pub fn lines(&self, file: &str) -> anyhow::Result<Option<Vec<Vec<u8>>>> {
+        if self.gone.is_some() {
+            return Ok(None);
+        }
+        let read = || {
+            let mut lines = Vec::new();
+            let found = Procfs::host().lines(file, &mut |line| lines.push(line.to_vec()))?;
+            Ok(found.then_some(lines))
+        };
+        if self.is_here() { read() } else { self.within(read)? }
+    }
+
     /// Gives back the socket: with many namespaces not all can be open.
     pub fn close(&mut self) {
         self.diag = None;

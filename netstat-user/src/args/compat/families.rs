@@ -19,6 +19,21 @@ pub enum Family {
 }
 
 impl Family {
+    pub const ALL: [Self; 12] = [
+        Self::Unix,
+        Self::Inet,
+        Self::Inet6,
+        Self::Ax25,
+        Self::Ipx,
+        Self::Ddp,
+        Self::Netrom,
+        Self::Rose,
+        Self::X25,
+        Self::Econet,
+        Self::Ash,
+        Self::Bluetooth,
+    ];
+
     /// The family that goes by this name.
     pub fn named(name: &[u8]) -> Option<Self> {
         Some(match name {
