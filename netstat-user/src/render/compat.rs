@@ -209,6 +209,13 @@ impl Layout {
         }
     }
 
+    /// A whole line, the same way.
+    pub fn visible_line(&self, out: &mut Vec<u8>, line: &[u8]) {
+        let (text, end) = line.split_at(line.len() - usize::from(line.ends_with(b"\n")));
+        self.visible(out, text);
+        out.extend_from_slice(end);
+    }
+
     /// Bytes of somebody else as they are, or for a terminal without control characters.
     pub fn visible(&self, out: &mut Vec<u8>, bytes: &[u8]) {
         let start = out.len();

@@ -3,6 +3,8 @@
 mod modes;
 mod output;
 mod programs;
+mod rare;
+mod sctp;
 
 use crate::args::compat::{CompatPlan, Mode};
 use crate::args::plan::Which;
@@ -120,15 +122,18 @@ impl Lister<'_> {
             self.find_programs();
             self.unix()?;
         }
-        for (wanted, file, name) in [
-            (tables.ipx, "ipx", "AF IPX"),
-            (tables.ax25, "ax25", "AF AX25"),
-            (tables.x25, "x25", "AF X25"),
-            (tables.netrom, "nr", "AF NETROM"),
-            (tables.rose, "rose", "AF ROSE"),
+        if every || tables.ipx {
+            // No kernel since 4.18 has it.
+            stop(self.missing("AF IPX"))?;
+        }
+        for (wanted, network) in [
+            (tables.ax25, rare::AX25),
+            (tables.x25, rare::X25),
+            (tables.netrom, rare::NETROM),
+            (tables.rose, rare::ROSE),
         ] {
             if every || wanted {
-                self.other(file, name)?;
+                self.network(&network)?;
             }
         }
         if tables.bluetooth() {
@@ -204,24 +209,6 @@ impl Lister<'_> {
         Ok(!pass.absent)
     }
 
-    fn sctp(&mut self) -> Result<(), Ends> {
-        let plan = self.plan;
-        let files = match plan.which {
-            Which::All => &["sctp/eps", "sctp/assocs"][..],
-            Which::Listening => &["sctp/eps"],
-            Which::Connected => &["sctp/assocs"],
-        };
-        for file in files {
-            if plan.explicit && !plan.inet {
-                continue;
-            }
-            if !matches!(Procfs::host().lines(file, &mut |_| {}), Ok(true)) {
-                stop(self.absent("AF INET (sctp)"))?;
-            }
-        }
-        Ok(())
-    }
-
     fn unix(&mut self) -> Result<(), Ends> {
         self.layout.unix_head(&mut self.out.buf);
         self.out.done();
@@ -253,17 +240,32 @@ impl Lister<'_> {
         }
     }
 
-    /// The sockets of a family that few kernels still have.
-    fn other(&mut self, file: &str, name: &str) -> Result<(), Ends> {
-        match Procfs::host().lines(file, &mut |_| {}) {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => {
-                if self.plan.explicit || self.plan.verbose {
-                    self.no_support(name);
-                }
-                stop(if self.plan.explicit { UNSUPPORTED } else { 0 })
+    /// The sockets of a network that few kernels still have.
+    fn network(&mut self, network: &rare::Network) -> Result<(), Ends> {
+        // The head comes first, but only when the table is there: known once its first line, or its end, is read.
+        let Self { layout, plan, out, .. } = self;
+        let mut rows = Vec::new();
+        let mut first = network.heading;
+        let found = Procfs::host().lines(network.file, &mut |line| {
+            if !std::mem::take(&mut first) {
+                network.line(&mut rows, line, plan.which == Which::All);
             }
+        });
+        if matches!(found, Ok(false)) {
+            return stop(self.missing(network.name));
         }
+        out.buf.extend_from_slice(network.head.as_bytes());
+        rows.split_inclusive(|&byte| byte == b'\n').for_each(|row| layout.visible_line(&mut out.buf, row));
+        out.done();
+        Ok(())
+    }
+
+    /// A family is not there; its exit code.
+    fn missing(&mut self, name: &str) -> u8 {
+        if self.plan.explicit || self.plan.verbose {
+            self.no_support(name);
+        }
+        if self.plan.explicit { UNSUPPORTED } else { 0 }
     }
 
     /// A protocol is not there; its exit code.
@@ -272,10 +274,7 @@ impl Lister<'_> {
         if plan.whole_family {
             return 0;
         }
-        if plan.explicit || plan.verbose {
-            self.no_support(name);
-        }
-        if plan.explicit { UNSUPPORTED } else { 0 }
+        self.missing(name)
     }
 
     fn no_support(&mut self, name: &str) {
