@@ -258,3 +258,4 @@ fn statistics_take_the_flags_of_net_tools() {
     assert!(refused("-sx").contains("unix sockets"));
     assert!(refused("-stc --keep-closed 5").contains("--keep-closed"));
     assert!(refused("-s --tier netlink").contains("/proc"));
+}
