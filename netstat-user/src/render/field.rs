@@ -1,7 +1,8 @@
 //! Every field that JSON output may carry: name, type, where it appears and what it means, once.
 //!
-//! Names without a dot or under `network.`, `process.` and `user.` are those of OpenTelemetry's semantic conventions;
-//! `enetstat.` is ours. A field whose value is unknown is left out: there is no null, and 0 means 0.
+//! Names without a dot or under `network.`, `process.`, `user.`, `source.` and `destination.` are those of
+//! OpenTelemetry's semantic conventions; `enetstat.` is ours. A field whose value is unknown is left out: there is no
+//! null, and 0 means 0.
 
 /// The kind of a JSON object (`enetstat.kind`), a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -98,6 +98,7 @@ fn collect(remarks: &mut Remarks<'_>, json: bool) -> anyhow::Result<(Vec<Interfa
         }
     }
     let mut aliases: Vec<Interface> = Vec::new();
+    let mut alias_by_name: FxHashMap<Vec<u8>, usize> = FxHashMap::default();
     let mut stranger: Option<Vec<u8>> = None;
     for address in addresses {
         let place = if json || address.label.is_empty() {
@@ -109,19 +110,22 @@ fn collect(remarks: &mut Remarks<'_>, json: bool) -> anyhow::Result<(Vec<Interfa
             link.v4.push(address);
             continue;
         }
-        if let Some(alias) = aliases.iter_mut().find(|alias| alias.name == address.label) {
+        if let Some(alias) = alias_by_name.get(&address.label).and_then(|at| aliases.get_mut(*at)) {
             alias.v4.push(address);
             continue;
         }
         let base = address.label.split(|&byte| byte == b':').next().unwrap_or_default();
         match by_name.get(base).and_then(|at| links.get(*at)) {
-            Some(link) => aliases.push(Interface {
-                name: address.label.clone(),
-                counters: None,
-                v4: vec![address],
-                v6: Vec::new(),
-                ..link.clone()
-            }),
+            Some(link) => {
+                alias_by_name.insert(address.label.clone(), aliases.len());
+                aliases.push(Interface {
+                    name: address.label.clone(),
+                    counters: None,
+                    v4: vec![address],
+                    v6: Vec::new(),
+                    ..link.clone()
+                });
+            }
             None => {
                 let first =
                     stranger.as_ref().is_none_or(|other| interfaces::order(&address.label, other).is_lt());
