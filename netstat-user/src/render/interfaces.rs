@@ -179,8 +179,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_names_have_an_order(a: Vec<u8>, b: Vec<u8>) {
+        fn any_names_have_an_order(a in "[a0-2:]{0,5}", b in "[a0-2:]{0,5}", c in "[a0-2:]{0,5}", d: Vec<u8>) {
+            let order = |a: &str, b: &str| super::order(a.as_bytes(), b.as_bytes());
             prop_assert_eq!(order(&a, &b), order(&b, &a).reverse());
+            prop_assert_eq!(super::order(&d, a.as_bytes()), super::order(a.as_bytes(), &d).reverse());
+            if order(&a, &b).is_le() && order(&b, &c).is_le() {
+                prop_assert!(order(&a, &c).is_le());
+            }
         }
     }
 }
