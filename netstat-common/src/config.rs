@@ -40,7 +40,7 @@ pub const HANDLERS: [&str; 3] = ["tw_timer_handler", "reqsk_timer_handler", "tcp
 pub struct Config {
     /// Nanoseconds between two coalesced queue records of one socket.
     pub queue_interval: u64,
-    /// Nanoseconds that must have passed since the last wake-up before a record wakes the reader again.
+    /// Nanoseconds without a record after which the next one wakes the reader.
     pub wake_interval: u64,
     /// [`Queues`] as a number.
     pub queues: u32,

@@ -35,8 +35,18 @@ pub fn port_wanted(ports: &[u16], local: u16, foreign: u16) -> bool {
     ports.is_empty() || local == 0 || ports.iter().any(|&port| port == local || port == foreign)
 }
 
-/// Whether a record at `now` must wake a reader that was last woken at `last`. Clocks of two CPUs may differ by a
-/// little: a `last` in the future counts as just now.
+/// Nanoseconds after which the time of the last record is noted anew: all processors write that word.
+const MARK: u64 = 1_000_000;
+
+/// Whether a record at `now` must note its time, when the last one noted was `last`.
+#[inline(always)]
+pub const fn must_mark(last: u64, now: u64) -> bool {
+    now.saturating_sub(last) >= MARK
+}
+
+/// Whether a record at `now` must wake the reader, when the last one [noted](must_mark) was sent at `last`: the reader
+/// looks again within `interval` as long as it finds records. Clocks of two CPUs may differ by a little: a `last` in the
+/// future counts as just now.
 #[inline(always)]
 pub const fn must_wake(last: u64, now: u64, interval: u64) -> bool {
     now.saturating_sub(last) >= interval
@@ -98,6 +108,7 @@ mod tests {
     fn a_clock_that_runs_behind_does_not_wake() {
         assert!(!must_wake(10, 9, 5));
         assert!(must_wake(10, 15, 5));
+        assert!(!must_mark(10, 9) && !must_mark(10, 11) && must_mark(0, MARK));
         assert!(queue_due(0, 1, 100));
         assert!(!queue_due(50, 60, 100));
     }

@@ -1,6 +1,6 @@
 //! The way out: reserve, fill in place, submit; count what did not fit.
 
-use crate::maps::{EVENTS, LAST_WAKE, LOSSES, config};
+use crate::maps::{EVENTS, LAST_SENT, LOSSES, config};
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use core::mem::MaybeUninit;
@@ -41,11 +41,13 @@ pub fn emit<T: Record>(fill: impl FnOnce(u64, &mut T)) -> bool {
         return false;
     };
     fill(now, zeroed(&mut entry));
-    // A reader that was just woken drains until the ring is empty, so most records need not wake it. Two processors may
-    // both decide to wake it: that is harmless.
-    let wake = judge::must_wake(LAST_WAKE.load(), now, config!(wake_interval));
-    if wake {
-        LAST_WAKE.store(now);
+    // A reader that was woken looks again and again, until for a while nothing has come: only the first record after such
+    // a while must wake it. Two processors may both decide to wake it: that is harmless.
+    let last = LAST_SENT.load();
+    if judge::must_mark(last, now) {
+        LAST_SENT.store(now);
+    }
+    if judge::must_wake(last, now, config!(wake_interval)) {
         entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
     } else {
         entry.submit(u64::from(BPF_RB_NO_WAKEUP));

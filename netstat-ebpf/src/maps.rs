@@ -20,9 +20,16 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
 
-/// Which events the first program of the transition hook has on this processor: see `hook::nested`.
+/// Places for notes; a power of two.
+pub const NOTE_COUNT: u32 = 1024;
+
+/// Which events the first program of the transition hook has: see `hook::nested`.
 #[map]
-pub static NOTES: PerCpuArray<[u64; 8]> = PerCpuArray::with_max_entries(1, 0);
+pub static NOTES: Array<[u64; 2]> = Array::with_max_entries(NOTE_COUNT, 0);
+
+/// A word for each processor to make a number of an address in.
+#[map]
+pub static NUMBER: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// 1 while every transition must carry the addresses. User space writes it at any time.
 #[map]
@@ -70,8 +77,8 @@ pub static HASH_QUEUES: LruHashMap<u64, [u64; 6]> = LruHashMap::with_max_entries
 #[map]
 pub static CALLS: HashMap<u64, u64> = HashMap::with_max_entries(16384, 0);
 
-/// When the reader was last woken.
-pub static LAST_WAKE: Word = Word::new(0);
+/// When a record was last sent, to [a millisecond](netstat_common::judge::must_mark).
+pub static LAST_SENT: Word = Word::new(0);
 
 /// Address of the only network namespace to report, once it was seen.
 pub static HERE: Word = Word::new(0);

@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// The kernel half wakes us at most once in its wake interval (5 ms): what came after the wake-up is fetched when that
-/// is over, with a little more for records that were stamped before they were submitted.
-const AFTER_WAKE: Duration = Duration::from_millis(6);
+/// The kernel half wakes us when for 5 ms nothing has come: as long as something comes it is fetched at this pace, with a
+/// little more for records that were stamped before they were submitted. To be woken would cost more than to look, and a
+/// program that is interrupted by the wake-up it has caused stands in the way of others.
+const PACE: Timespec = Timespec { tv_sec: 0, tv_nsec: 6_000_000 };
 /// How long an event may be on its way from its time stamp into the ring.
 const IN_FLIGHT: Duration = Duration::from_millis(2);
 /// How often a flush looks again for a record that is being written: half a second in all.
@@ -101,12 +102,15 @@ fn read(mut ring: Ring, shared: &Shared, outbox: &UnboundedSender<Batch>) {
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut buffer = BytesMut::with_capacity(PIECE_BYTES);
     let mut flushed = 0;
+    // The last look found something.
+    let mut busy = false;
     while !shared.ended.load(Ordering::Acquire) {
-        let (in_ring, roused) = {
-            let mut fds = [PollFd::new(&ring, PollFlags::IN), PollFd::new(&shared.wake, PollFlags::IN)];
+        let roused = {
+            let mut fds = [PollFd::new(&shared.wake, PollFlags::IN), PollFd::new(&ring, PollFlags::IN)];
+            let (fds, time) = if busy { (&mut fds[..1], &PACE) } else { (&mut fds[..], &TICK) };
             // Interrupted is like a tick.
-            let _ = poll(&mut fds, Some(&TICK));
-            (!fds[0].revents().is_empty(), !fds[1].revents().is_empty())
+            let _ = poll(fds, Some(time));
+            fds.first().is_some_and(|wake| !wake.revents().is_empty())
         };
         if roused {
             let _ = rustix::io::read(&shared.wake, &mut [0; 8]);
@@ -115,7 +119,9 @@ fn read(mut ring: Ring, shared: &Shared, outbox: &UnboundedSender<Batch>) {
                 std::thread::sleep(IN_FLIGHT);
                 // A program that was interrupted while it wrote keeps everything behind it waiting.
                 for _ in 0..PATIENCE {
-                    if !drain(&mut ring, &mut buffer, shared, outbox) {
+                    let Found { more, any } = drain(&mut ring, &mut buffer, shared, outbox);
+                    busy |= any;
+                    if !more {
                         break;
                     }
                     std::thread::sleep(IN_FLIGHT / 4);
@@ -125,27 +131,34 @@ fn read(mut ring: Ring, shared: &Shared, outbox: &UnboundedSender<Batch>) {
             }
             continue;
         }
-        drain(&mut ring, &mut buffer, shared, outbox);
-        if in_ring {
-            std::thread::sleep(AFTER_WAKE);
-            drain(&mut ring, &mut buffer, shared, outbox);
-        }
+        let Found { any, more } = drain(&mut ring, &mut buffer, shared, outbox);
+        busy = any || more;
     }
 }
 
-/// Hands over what is in the ring, as long as it is learnt as fast. Whether something is left in it.
-fn drain(ring: &mut Ring, buffer: &mut BytesMut, shared: &Shared, outbox: &UnboundedSender<Batch>) -> bool {
+/// What a look into the ring showed.
+struct Found {
+    /// There were records.
+    any: bool,
+    /// Something is left in it.
+    more: bool,
+}
+
+/// Hands over what is in the ring, as long as it is learnt as fast.
+fn drain(ring: &mut Ring, buffer: &mut BytesMut, shared: &Shared, outbox: &UnboundedSender<Batch>) -> Found {
+    let mut any = false;
     while shared.waiting.load(Ordering::Acquire) < BACKLOG {
         let drained = ring.drain(buffer, PIECE);
         if drained.records > 0 {
+            any = true;
             let batch = buffer.split().freeze();
             buffer.reserve(PIECE_BYTES);
             shared.waiting.fetch_add(batch.len(), Ordering::AcqRel);
             let _ = outbox.send(Batch::Records(batch));
         }
         if drained.records < PIECE {
-            return drained.more;
+            return Found { any, more: drained.more };
         }
     }
-    true
+    Found { any, more: true }
 }

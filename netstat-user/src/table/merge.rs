@@ -4,7 +4,7 @@ use super::answer::{is_minisock, place, tuple};
 use super::row::{Flags, Place, Row, nowhere};
 use super::{Change, Table};
 use crate::model::{Answer, Identity, Learnt, Listing, Mono, Repair, SockRow, TcpState, Told};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ impl Table {
         }
         let mut nameless = self.nameless(&listing);
         let mut seen = vec![false; self.rows.end() as usize];
+        let mut taken = None;
         for row in &listing.rows {
             let found = self.find_listed(row, &mut nameless, &seen);
             match found {
@@ -30,6 +31,7 @@ impl Table {
                     }
                     self.compare(index, row, &listing, out);
                 }
+                None if is_request(row) && self.is_taken(row, &listing, &mut taken) => {}
                 None => self.discover(row, &listing, out),
             }
         }
@@ -49,6 +51,24 @@ impl Table {
             }
         }
         by_place
+    }
+
+    /// Whether a listed request has become a connection that the table knows: a dump takes hold of some sockets at a time and
+    /// tells them afterwards (`inet_diag_dump_icsk`, net/ipv4/inet_diag.c, 6.12), under a cookie made just then.
+    fn is_taken(&self, seen: &SockRow, listing: &Listing, taken: &mut Option<FxHashSet<Place>>) -> bool {
+        let there = |row: &Row| {
+            row.state != TcpState::Close || row.flags.has(Flags::SINCE) && row.since >= listing.began
+        };
+        // A request may take the place of a TIME_WAIT, which only events tell.
+        let may_go = |row: &Row| row.state == TcpState::TimeWait && !self.limits.minis;
+        let all = || {
+            self.rows
+                .iter()
+                .filter(|(_, row)| there(row) && !may_go(row))
+                .map(|(_, row)| row.place())
+                .collect()
+        };
+        taken.get_or_insert_with(all).contains(&place(seen))
     }
 
     fn find_listed(&self, row: &SockRow, nameless: &mut ByPlace, seen: &[bool]) -> Option<u32> {
@@ -134,8 +154,7 @@ impl Table {
         let identity = Identity { tuple: tuple(seen), netns: seen.netns, uid: Some(seen.uid), ..nowhere() };
         let mut row = Row::new(&identity, seen.state);
         row.cookie = seen.cookie.map_or(0, NonZeroU64::get);
-        // Only requests have neither an inode nor events; a socket between two opens has an inode.
-        let request = seen.state == TcpState::SynRecv && seen.inode == 0;
+        let request = is_request(seen);
         if request {
             row.flags.set(Flags::REQUEST | Flags::PASSIVE);
         }
@@ -237,4 +256,9 @@ impl Table {
         let corrected = self.counts.corrected - blind.corrected_before;
         out.push(Told::Repaired(Repair { since: blind.since, at, lost: blind.lost, corrected }));
     }
+}
+
+/// Whether a listed socket is a half-open connection: only those have no inode; a socket between two opens has one.
+fn is_request(seen: &SockRow) -> bool {
+    seen.state == TcpState::SynRecv && seen.inode == 0
 }

@@ -6,10 +6,10 @@
 //!
 //! # Waiting
 //!
-//! The kernel half wakes the reader at most once in [`WAKE_INTERVAL`]: a record that follows a wake-up within that time
-//! wakes nobody. So after a drain that found records, wait that long and drain again; sleep on the descriptor only
-//! after a drain that found none. Sleep no longer than [`SAFETY_TIMEOUT`]: a record whose time is a little older than
-//! the wake-up before it, or one that was still being written, wakes nobody either.
+//! The kernel half wakes the reader when for [`WAKE_INTERVAL`] no record was sent, and not again while records come more
+//! often than that. So after a drain that found records, wait a little longer than that and drain again; sleep on the
+//! descriptor only after a drain that found none. Sleep no longer than [`SAFETY_TIMEOUT`]: a record that was stamped
+//! before and submitted after that drain wakes nobody.
 
 mod around;
 mod decode;
