@@ -34,6 +34,11 @@ pub const MAX_PORTS: usize = 16;
 /// sends again (which a SYN sets up, too). Exported to nobody, in 5.10 to 7.2 under these names.
 pub const HANDLERS: [&str; 3] = ["tw_timer_handler", "reqsk_timer_handler", "tcp_write_timer"];
 
+/// Functions that the kernel offers to programs (kfuncs) under numbers of its own (6.10 and later), each with the number
+/// of a helper that there is not, which stands in its place in the object until the loader has found the kernel's.
+pub const KFUNCS: [(&str, u32); 2] =
+    [("bpf_preempt_disable", 0x0bad_0001), ("bpf_preempt_enable", 0x0bad_0002)];
+
 /// Settings of the kernel half, in the global `CONFIG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -60,11 +65,15 @@ pub struct Config {
     pub accept_args: u32,
     /// [`QueueStore`] as a number.
     pub queue_store: u32,
+    /// 1 when the kernel functions of [`KFUNCS`] are there, and the object's calls of them were completed.
+    pub kfuncs: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Process (thread group) that reads what is reported, in the initial PID namespace; 0: not known.
     pub reader: u32,
 }
 
-const _: () = assert!(size_of::<Config>() == 80 && align_of::<Config>() == 8);
+const _: () = assert!(size_of::<Config>() == 88 && align_of::<Config>() == 8);
 
 impl Config {
     /// What the object carries until user space overwrites it: everything reported, queues off, no cookies.
@@ -79,6 +88,8 @@ impl Config {
         recvmsg_args: 0,
         accept_args: 0,
         queue_store: 0,
+        kfuncs: 0,
+        reserved: 0,
         reader: 0,
     };
 }
@@ -89,7 +100,7 @@ impl Default for Config {
     }
 }
 
-// SAFETY: `Config` is `repr(C)`, holds integers only, has no padding (asserted above: 2 * 8 + 3 * 4 + 32 + 5 * 4)
+// SAFETY: `Config` is `repr(C)`, holds integers only, has no padding (asserted above: 2 * 8 + 3 * 4 + 32 + 7 * 4)
 // and any bit pattern of it is valid.
 #[cfg(feature = "user")]
 unsafe impl aya::Pod for Config {}

@@ -18,6 +18,7 @@ mod hook;
 mod maps;
 mod sock;
 mod task;
+mod undisturbed;
 mod word;
 
 /// Licence of the programs: some helpers are for GPL-compatible programs only.

@@ -3,6 +3,7 @@
 use super::nested;
 use crate::handle::{queue, state};
 use crate::sock::Typed;
+use crate::undisturbed::undisturbed;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use netstat_common::event::Direction;
@@ -31,9 +32,11 @@ fn moved(ctx: &BtfTracePointContext) {
 /// `(sk, ret, flags)`, for sockets of all families; the flags are always 0: net/socket.c, 6.12.
 #[btf_tracepoint(function = "sock_send_length")]
 pub fn send_btf(ctx: BtfTracePointContext) -> i32 {
-    if let Some(sock) = Typed::new(ctx.arg(0)) {
-        queue::called(sock, Direction::Send, ctx.arg(1));
-    }
+    undisturbed(|| {
+        if let Some(sock) = Typed::new(ctx.arg(0)) {
+            queue::called(sock, Direction::Send, ctx.arg(1));
+        }
+    });
     0
 }
 
@@ -43,8 +46,10 @@ pub fn receive_btf(ctx: BtfTracePointContext) -> i32 {
     if !queue::takes(ctx.arg(2)) {
         return 0;
     }
-    if let Some(sock) = Typed::new(ctx.arg(0)) {
-        queue::called(sock, Direction::Receive, ctx.arg(1));
-    }
+    undisturbed(|| {
+        if let Some(sock) = Typed::new(ctx.arg(0)) {
+            queue::called(sock, Direction::Receive, ctx.arg(1));
+        }
+    });
     0
 }

@@ -8,6 +8,7 @@ use crate::emit::lost;
 use crate::handle::{owner, queue};
 use crate::maps::config;
 use crate::sock::{Address, Typed};
+use crate::undisturbed::undisturbed;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;
@@ -46,9 +47,11 @@ fn int(word: u64) -> i32 {
 /// `tcp_sendmsg(sk, msg, size)`: 5.10 to 7.2.
 #[fexit(function = "tcp_sendmsg")]
 pub fn send_fexit(ctx: FExitContext) -> i32 {
-    if let Some(sock) = Typed::new(ctx.arg(0)) {
-        queue::called(sock, Direction::Send, int(word::<3>(&ctx)));
-    }
+    undisturbed(|| {
+        if let Some(sock) = Typed::new(ctx.arg(0)) {
+            queue::called(sock, Direction::Send, int(word::<3>(&ctx)));
+        }
+    });
     0
 }
 
@@ -68,9 +71,11 @@ pub fn receive_fexit(ctx: FExitContext) -> i32 {
     if !queue::takes(int(flags)) {
         return 0;
     }
-    if let Some(sock) = Typed::new(ctx.arg(0)) {
-        queue::called(sock, Direction::Receive, int(bytes));
-    }
+    undisturbed(|| {
+        if let Some(sock) = Typed::new(ctx.arg(0)) {
+            queue::called(sock, Direction::Receive, int(bytes));
+        }
+    });
     0
 }
 
@@ -85,8 +90,10 @@ pub fn accept_fexit(ctx: FExitContext) -> i32 {
             return 0;
         }
     };
-    if let Some(sock) = Typed::new(child as Address) {
-        owner::accepted(sock);
-    }
+    undisturbed(|| {
+        if let Some(sock) = Typed::new(child as Address) {
+            owner::accepted(sock);
+        }
+    });
     0
 }

@@ -5,6 +5,7 @@ use crate::emit::lost;
 use crate::handle::mini;
 use crate::maps::offset;
 use crate::sock::{Address, Probed, Typed, probed, typed};
+use crate::undisturbed::undisturbed;
 use aya_ebpf::macros::{btf_tracepoint, fentry, kprobe, raw_tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext};
 use netstat_common::event::Mini;
@@ -14,46 +15,58 @@ use netstat_common::{Loss, TcpState};
 /// timewait socket is complete.
 #[fentry(function = "inet_twsk_hashdance_schedule")]
 pub fn timewait_fentry(ctx: FEntryContext) -> i32 {
-    mini::timewait(ctx.arg(0), Mini::Begins);
+    undisturbed(|| {
+        mini::timewait(ctx.arg(0), Mini::Begins);
+    });
     0
 }
 
 /// `__inet_twsk_schedule(tw, timeo, rearm)`: a segment came for it, perhaps the FIN that makes FIN_WAIT2 TIME_WAIT.
 #[fentry(function = "__inet_twsk_schedule")]
 pub fn timewait_goes_fentry(ctx: FEntryContext) -> i32 {
-    if ctx.arg::<u8>(2) != 0 {
-        mini::timewait(ctx.arg(0), Mini::Goes);
-    }
+    undisturbed(|| {
+        if ctx.arg::<u8>(2) != 0 {
+            mini::timewait(ctx.arg(0), Mini::Goes);
+        }
+    });
     0
 }
 
 /// `inet_twsk_kill(tw)`: its timer ran out, or a reset, a new connection or the end of its namespace ended it.
 #[fentry(function = "inet_twsk_kill")]
 pub fn timewait_over_fentry(ctx: FEntryContext) -> i32 {
-    mini::timewait(ctx.arg(0), Mini::Over);
+    undisturbed(|| {
+        mini::timewait(ctx.arg(0), Mini::Over);
+    });
     0
 }
 
 /// `inet_csk_reqsk_queue_hash_add(sk, req, timeout)`: a SYN came and is answered.
 #[fentry(function = "inet_csk_reqsk_queue_hash_add")]
 pub fn request_fentry(ctx: FEntryContext) -> i32 {
-    mini::request(ctx.arg(1), Mini::Begins);
+    undisturbed(|| {
+        mini::request(ctx.arg(1), Mini::Begins);
+    });
     0
 }
 
 /// `__inet_csk_reqsk_queue_drop(sk, req, from_timer)`: the connection is established or given up.
 #[fentry(function = "__inet_csk_reqsk_queue_drop")]
 pub fn request_over_fentry(ctx: FEntryContext) -> i32 {
-    mini::request(ctx.arg(1), Mini::Over);
+    undisturbed(|| {
+        mini::request(ctx.arg(1), Mini::Over);
+    });
     0
 }
 
 /// `tcp_connect(sk)`: the port is chosen and the SYN about to be sent.
 #[fentry(function = "tcp_connect")]
 pub fn connect_fentry(ctx: FEntryContext) -> i32 {
-    if let Some(sock) = Typed::new(ctx.arg(0)) {
-        mini::connects(sock);
-    }
+    undisturbed(|| {
+        if let Some(sock) = Typed::new(ctx.arg(0)) {
+            mini::connects(sock);
+        }
+    });
     0
 }
 

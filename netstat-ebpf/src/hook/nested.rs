@@ -13,6 +13,7 @@
 //! sockets share a place, or the twin itself is left out, the event may be told twice, which the table recognises.
 
 use crate::maps::{LOSSES, NOTE_COUNT, NOTES, NUMBER};
+use crate::undisturbed::undisturbed;
 use netstat_common::loss::SPARED;
 
 /// A place for notes: the socket, and the state it reaches.
@@ -51,16 +52,23 @@ fn place(sk: u64) -> Option<(u64, Note)> {
 /// Runs the first program's part for the socket at `sk` and the state `to`, and notes that it did.
 #[inline(always)]
 pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
-    if let Some((number, note)) = place(sk) {
-        put(note, 0, number);
-        put(note, 1, to as u64);
-    }
-    work();
+    undisturbed(|| {
+        if let Some((number, note)) = place(sk) {
+            put(note, 0, number);
+            put(note, 1, to as u64);
+        }
+        work();
+    });
 }
 
 /// The twin: does the first's part where that was left out, and counts it.
 #[inline(always)]
 pub fn spare(sk: u64, to: i32, work: impl FnOnce()) {
+    undisturbed(|| take_over(sk, to, work));
+}
+
+#[inline(always)]
+fn take_over(sk: u64, to: i32, work: impl FnOnce()) {
     let Some((number, note)) = place(sk) else { return };
     if get(note, 0) == number && get(note, 1) == to as u64 {
         put(note, 0, 0);

@@ -4,19 +4,19 @@
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
 use super::around::{loader, memlock, own_number, private_tracefs, raise_memlock};
-use super::object::{At, OBJECT, check_abi, hooks};
+use super::object::{At, OBJECT, check_abi, hooks, with_kfuncs};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format, kallsyms};
 use aya::Ebpf;
 use aya::maps::Array;
 use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, RawTracePoint, TracePoint};
-use netstat_common::config::{HANDLERS, MAX_PORTS, QueueStore};
+use netstat_common::config::{HANDLERS, KFUNCS, MAX_PORTS, QueueStore};
 use netstat_common::{Config, Layout, Offsets};
 use std::path::Path;
 
 /// Structures, functions and types of tracepoints that are looked up in the kernel's types.
-const TYPES: [&str; 34] = [
+const TYPES: [&str; 36] = [
     "sock_common",
     "sock",
     "inet_sock",
@@ -51,6 +51,8 @@ const TYPES: [&str; 34] = [
     "btf_trace_timer_cancel",
     "btf_trace_timer_expire_entry",
     "btf_trace_kfree_skb",
+    KFUNCS[0].0,
+    KFUNCS[1].0,
 ];
 
 /// Where a kernel that has breakpoints at functions says how to ask for one.
@@ -237,6 +239,7 @@ impl<'a> Assembly<'a> {
     /// The object with its maps made and its settings written.
     fn object(&self, cookies: bool, store: QueueStore) -> Result<Ebpf, Refusal> {
         let options = self.options;
+        let numbers = self.kfuncs();
         let mut config = Config {
             queue_interval: u64::try_from(options.queue_interval.as_nanos()).unwrap_or(u64::MAX),
             wake_interval: super::WAKE_INTERVAL.as_nanos() as u64,
@@ -247,6 +250,7 @@ impl<'a> Assembly<'a> {
             recvmsg_args: self.arguments("tcp_recvmsg"),
             accept_args: self.arguments("inet_csk_accept"),
             queue_store: store as u32,
+            kfuncs: u32::from(numbers.is_some()),
             reader: own_number(),
             ..Config::INITIAL
         };
@@ -264,7 +268,15 @@ impl<'a> Assembly<'a> {
         if store != QueueStore::Hash {
             loader.map_max_entries("HASH_QUEUES", 1).map_max_entries("CALLS", 1);
         }
-        loader.load(OBJECT).map_err(|error| Refusal::from_object(error, memlock()))
+        let object = with_kfuncs(OBJECT, numbers);
+        loader.load(&object).map_err(|error| Refusal::from_object(error, memlock()))
+    }
+
+    /// The kernel's numbers of [`KFUNCS`].
+    fn kfuncs(&self) -> Option<[u32; KFUNCS.len()]> {
+        let types = self.types.as_ref().ok()?;
+        let [disable, enable] = KFUNCS.map(|(name, _)| types.number(name));
+        Some([disable?, enable?])
     }
 
     /// 0: no such function.

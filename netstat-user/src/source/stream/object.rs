@@ -1,8 +1,10 @@
 //! The eBPF object and the programs in it.
 
 use crate::kernel::{Feature, Refusal, Tier};
+use netstat_common::config::KFUNCS;
 use netstat_common::{ABI, ABI_SYMBOL};
 use object::{Object, ObjectSection, ObjectSymbol};
+use std::borrow::Cow;
 
 /// The kernel half.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netstat-ebpf"));
@@ -123,6 +125,29 @@ impl std::fmt::Display for At {
     }
 }
 
+/// The object with its calls of [`KFUNCS`] completed: the number that holds the place of each becomes the kernel's. Without
+/// those numbers nothing is changed, and no program comes to the calls.
+pub fn with_kfuncs(object: &[u8], numbers: Option<[u32; KFUNCS.len()]>) -> Cow<'_, [u8]> {
+    // `call NUMBER`, of a helper and of a kernel function (`BPF_PSEUDO_KFUNC_CALL`, include/uapi/linux/bpf.h, 6.12).
+    const HELPER: [u8; 4] = [0x85, 0, 0, 0];
+    const KFUNC: [u8; 4] = [0x85, 0x20, 0, 0];
+    let Some(numbers) = numbers else { return Cow::Borrowed(object) };
+    let mut object = object.to_vec();
+    for ((_, place), number) in KFUNCS.into_iter().zip(numbers) {
+        let mut held = [0; 8];
+        held[..4].copy_from_slice(&HELPER);
+        held[4..].copy_from_slice(&place.to_le_bytes());
+        let calls: Vec<usize> = memchr::memmem::find_iter(&object, &held).collect();
+        for at in calls {
+            if let Some(call) = object.get_mut(at..at + held.len()) {
+                call[..4].copy_from_slice(&KFUNC);
+                call[4..].copy_from_slice(&number.to_le_bytes());
+            }
+        }
+    }
+    Cow::Owned(object)
+}
+
 /// Refuses an object whose boundary is another one: its records would be misread.
 pub fn check_abi(object: &[u8]) -> Result<(), Refusal> {
     let bad = |cause: object::Error| Refusal::Object(cause.to_string());
@@ -148,6 +173,22 @@ mod tests {
     #[test]
     fn the_object_belongs_to_this_program() {
         check_abi(OBJECT).unwrap();
+    }
+
+    #[test]
+    fn every_call_of_a_kernel_function_is_completed() {
+        let count = |object: &[u8], what: [u8; 8]| memchr::memmem::find_iter(object, &what).count();
+        let held = |place: u32| [[0x85, 0, 0, 0], place.to_le_bytes()].concat().try_into().unwrap();
+        let done = with_kfuncs(OBJECT, Some([77, 78]));
+        let mut calls = Vec::new();
+        for ((_, place), number) in KFUNCS.into_iter().zip([77u32, 78]) {
+            let completed = [[0x85, 0x20, 0, 0], number.to_le_bytes()].concat().try_into().unwrap();
+            assert_eq!(count(&done, held(place)), 0);
+            assert_eq!(count(OBJECT, held(place)), count(&done, completed));
+            calls.push(count(OBJECT, held(place)));
+        }
+        assert!(calls[0] > 0 && calls[0] <= calls[1], "{calls:?}");
+        assert_eq!(with_kfuncs(OBJECT, None), OBJECT);
     }
 
     #[test]
