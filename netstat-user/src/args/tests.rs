@@ -4,6 +4,7 @@ use super::*;
 use crate::model::{Comm, Family::*, Protocol::*, States, TcpState};
 use crate::view::Protocols;
 use netstat_common::config::Queues;
+use proptest::prelude::*;
 use std::time::Duration;
 
 fn plan(line: &str) -> Result<Plan, Stop> {
@@ -82,6 +83,26 @@ fn compat_and_the_name_netstat_speak_as_net_tools() {
     assert_eq!(compat(&["netstat", "--compat"]), Some(false));
     assert!(parse(["enetstat", "trace", "--compat"].map(OsString::from)).is_err());
     assert!(parse(["enetstat", "-t", "--", "--compat"].map(OsString::from)).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_words_are_a_plan_or_a_refusal(
+        program in prop::sample::select(vec!["enetstat", "netstat", ""]),
+        words in prop::collection::vec(
+            prop_oneof![
+                "-[A-Za-z0-9?=,-]{0,5}",
+                "--[a-z0-9=-]{0,12}",
+                ".{0,6}",
+                prop::sample::select(vec!["-tan", "--compat", "-A", "inet,unix", "trace", "-c", "--", "--keep-closed"])
+                    .prop_map(str::to_owned),
+            ],
+            0..8,
+        ),
+    ) {
+        let words = std::iter::once(program.to_owned()).chain(words);
+        let _ = parse(words.map(OsString::from));
+    }
 }
 
 #[test]
