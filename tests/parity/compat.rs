@@ -362,6 +362,16 @@ fn families_that_few_kernels_have_are_shown_the_same() {
         assert_eq!(run("netstat", words), ours, "{words}");
         assert!(words != "-aS" || ours.out.len() == 13, "{ours:?}");
     }
+    // Our own listing has the rows of such networks in the same columns, and SCTP among the inet sockets.
+    let words = "-a -A ax25,netrom,rose,x25";
+    let own = program::find("enetstat").unwrap();
+    assert_eq!(run(own.to_str().unwrap(), words).out[0], run("netstat", words).out[0]);
+    assert_eq!(run(own.to_str().unwrap(), "-A netrom,rose"), run("netstat", "-A netrom,rose"));
+    let sctp = run(own.to_str().unwrap(), "-Sn");
+    assert_eq!(
+        sctp.out[2],
+        "sctp      16      5 127.0.0.1:80            127.0.0.1:40000         ESTABLISHED"
+    );
 }
 
 #[test]

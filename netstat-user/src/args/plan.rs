@@ -116,6 +116,8 @@ pub struct ListPlan {
     /// Tables of inet sockets, in the order in which they are shown.
     pub tables: Vec<(Protocol, Family)>,
     pub unix: bool,
+    /// SCTP sockets of these families, whose rows stand among the tables.
+    pub sctp: Vec<Family>,
     /// Further sockets, in the order in which they are shown, and whether they were asked for by name: it is a failure then
     /// that the kernel does not have them.
     pub others: Vec<(Other, bool)>,
@@ -362,7 +364,11 @@ fn tables(flags: &ListFlags) -> ListPlan {
         }
     }
     let mut others = Vec::new();
+    let mut of_sctp = Vec::new();
     if wanted(sctp) {
+        let families = [(Family::V4, asked.inet), (Family::V6, asked.inet6)];
+        let families = families.into_iter().filter(|(_, named)| *named || !family_given);
+        of_sctp.extend(families.map(|(family, _)| family));
         others.push((Other::Sctp, sctp));
     }
     if everything {
@@ -370,7 +376,7 @@ fn tables(flags: &ListFlags) -> ListPlan {
         others.extend(rare.map(|other| (other, false)));
     }
     others.extend(asked.others.into_iter().map(|other| (other, true)));
-    ListPlan { tables, unix: asked.unix || everything, others, ..ListPlan::default() }
+    ListPlan { tables, unix: asked.unix || everything, sctp: of_sctp, others, ..ListPlan::default() }
 }
 
 fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {

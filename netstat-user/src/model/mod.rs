@@ -21,7 +21,7 @@ pub use link::{Address4, Address6, Counters, Interface, Membership};
 pub use masquerade::Masqueraded;
 pub use process::{Comm, Pid, Process};
 pub use route::{Hop, Metrics, Net, ProcRoute4, ProcRoute6, Route, RouteKind};
-pub use sock::{Protocol, SockRow, Timer, TimerKind, UnixKind, UnixRow, UnixState};
+pub use sock::{Protocol, SctpRow, SockRow, Timer, TimerKind, UnixKind, UnixLine, UnixRow, UnixState};
 pub use time::{Clock, Mono};
 pub use told::{Conn, Ended, First, How, Learnt, Owner, Reason, Repair, Told, Transition};
 

@@ -1,6 +1,7 @@
 //! Sockets as a listing shows them.
 
 use super::{Endpoint, Family, TcpState, Totals};
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 
 /// Protocol of an inet socket.
@@ -118,4 +119,35 @@ pub struct UnixRow {
     /// Path bytes as /proc/net/unix has them: abstract names start with `@` and have their NULs shown as `@`. Empty: unnamed.
     pub path: Vec<u8>,
     pub cookie: Option<NonZeroU64>,
+}
+
+/// One line of /proc/net/unix as net-tools reads it: numbers it does not know are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnixLine<'a> {
+    pub refcount: u64,
+    pub protocol: u64,
+    /// `SO_*` flags.
+    pub flags: u64,
+    /// `SOCK_*`.
+    pub kind: u32,
+    /// `SS_*`.
+    pub state: u32,
+    pub inode: u64,
+    /// Up to the first blank.
+    pub path: &'a [u8],
+}
+
+/// An SCTP endpoint or association.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SctpRow {
+    /// Bytes received and not read, and sent and not acknowledged; `None` for an endpoint.
+    pub queues: Option<(u32, u32)>,
+    /// `SCTP_SS_*`, numbers of TCP's states.
+    pub state: i64,
+    pub uid: u32,
+    pub inode: u64,
+    /// Local and foreign; 0 when there is none.
+    pub ports: (u16, u16),
+    pub local: Vec<IpAddr>,
+    pub foreign: Vec<IpAddr>,
 }

@@ -4,9 +4,8 @@ use super::nettools::{protocol, scope, state, timer};
 use super::text::{self, number, number_right};
 use crate::args::compat::CompatPlan;
 use crate::args::plan::Which;
-use crate::model::{Endpoint, SockRow};
+use crate::model::{Endpoint, SockRow, UnixLine};
 use crate::names::Names;
-use crate::source::procfs::scanned::UnixLine;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Bytes of address and port together, without the colon, from which on they are cut.

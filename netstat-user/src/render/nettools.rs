@@ -2,6 +2,8 @@
 //! wider one that was not grows its own row. What fits is byte for byte as net-tools 2.10 prints it, but for the
 //! Send-Q of a listener, which is the backlog limit, and for control characters, which are escaped.
 
+mod sctp;
+
 use super::text::{self, escaped, left, number, number_right};
 use crate::args::plan::{ListPlan, Which};
 use crate::model::{
@@ -81,8 +83,8 @@ impl Layout {
             write(scratch);
             text::columns(scratch)
         };
-        self.local = self.local.max(width(&mut |out| end(out, row, row.local, names)));
-        self.foreign = self.foreign.max(width(&mut |out| end(out, row, row.foreign, names)));
+        self.local = self.local.max(width(&mut |out| end(out, Some(row.protocol), row.local, names)));
+        self.foreign = self.foreign.max(width(&mut |out| end(out, Some(row.protocol), row.foreign, names)));
         if self.columns.extend {
             self.user = self.user.max(width(&mut |out| user(out, row.uid, names)));
         }
@@ -140,9 +142,9 @@ impl Layout {
         out.push(b' ');
         number_right(out, row.wqueue.into(), 6);
         out.push(b' ');
-        cell(out, self.local, |out| end(out, row, row.local, names));
+        cell(out, self.local, |out| end(out, Some(row.protocol), row.local, names));
         out.push(b' ');
-        cell(out, self.foreign, |out| end(out, row, row.foreign, names));
+        cell(out, self.foreign, |out| end(out, Some(row.protocol), row.foreign, names));
         out.push(b' ');
         cell(out, 11, |out| state(out, row.protocol, row.state));
         if self.columns.extend {
@@ -255,7 +257,7 @@ pub(super) fn protocol(protocol: Protocol, family: Family) -> &'static [u8] {
 
 /// `host:port`. An IPv4-mapped address appears as the IPv4 address it stands for, and the unspecified IPv6 address in
 /// brackets where names are wanted, both as net-tools does.
-fn end(out: &mut Vec<u8>, row: &SockRow, end: Endpoint, names: &mut Names) {
+pub(super) fn end(out: &mut Vec<u8>, protocol: Option<Protocol>, end: Endpoint, names: &mut Names) {
     let by_name = names.wants_hosts();
     match names.host(end.addr) {
         Some(name) => escaped(out, name),
@@ -268,7 +270,7 @@ fn end(out: &mut Vec<u8>, row: &SockRow, end: Endpoint, names: &mut Names) {
     if end.port == 0 {
         return out.push(b'*');
     }
-    match names.port(row.protocol, end.port) {
+    match protocol.and_then(|protocol| names.port(protocol, end.port)) {
         Some(name) => escaped(out, name),
         None => number(out, end.port.into()),
     }

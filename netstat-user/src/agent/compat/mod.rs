@@ -3,9 +3,9 @@
 mod modes;
 mod output;
 mod programs;
-mod rare;
 mod sctp;
 
+use crate::agent::rare;
 use crate::args::compat::{CompatPlan, Mode};
 use crate::args::plan::Which;
 use crate::model::{Family, Protocol, SockRow};

@@ -1,12 +1,12 @@
 //! The SCTP part of the listing: endpoints, then associations, with a line for each further address.
 
 use super::programs::Programs;
-use super::rare::{self, Sctp};
 use super::{Ends, Lister, say, stop};
 use crate::args::plan::Which;
-use crate::model::TcpState;
+use crate::model::{SctpRow, TcpState};
 use crate::render::compat::field;
 use crate::source::Procfs;
+use crate::source::procfs::sctp;
 use std::net::IpAddr;
 
 /// Bytes that net-tools keeps of an address here.
@@ -16,16 +16,16 @@ impl Lister<'_> {
     pub(super) fn sctp(&mut self) -> Result<(), Ends> {
         let which = self.plan.which;
         if which != Which::Connected {
-            stop(self.both("eps", rare::endpoint))?;
+            stop(self.both("eps", sctp::endpoint))?;
         }
         if which != Which::Listening {
-            stop(self.both("assocs", rare::association))?;
+            stop(self.both("assocs", sctp::association))?;
         }
         Ok(())
     }
 
     /// The table of both families, as kernels have it, then a second one that none has. Gives the exit code.
-    fn both(&mut self, file: &str, read: fn(&[u8]) -> Option<Sctp>) -> u8 {
+    fn both(&mut self, file: &str, read: fn(&[u8]) -> Option<SctpRow>) -> u8 {
         let plan = self.plan;
         let mut code = 0;
         if (!plan.explicit || plan.inet) && !self.lines(&format!("sctp/{file}"), file, read) {
@@ -37,7 +37,7 @@ impl Lister<'_> {
         code
     }
 
-    fn lines(&mut self, file: &str, kind: &str, read: fn(&[u8]) -> Option<Sctp>) -> bool {
+    fn lines(&mut self, file: &str, kind: &str, read: fn(&[u8]) -> Option<SctpRow>) -> bool {
         let mut rows = Vec::new();
         let mut first = true;
         let err = &mut *self.err;
@@ -67,7 +67,7 @@ impl Lister<'_> {
         naming.hosts && naming.ports && naming.users && !self.plan.symbolic
     }
 
-    fn row(&mut self, row: &Sctp) {
+    fn row(&mut self, row: &SctpRow) {
         let lines =
             if row.queues.is_some() { row.local.len().max(row.foreign.len()) } else { row.local.len() };
         for at in 0..lines {

@@ -4,11 +4,12 @@ mod closed;
 mod holders;
 mod others;
 mod place;
+mod sctp;
 
 use crate::args::plan::ListPlan;
 use crate::exit::Outcome;
 use crate::kernel::selinux;
-use crate::model::{Clock, Family, Mono, SockRow, UnixRow};
+use crate::model::{Clock, Family, Mono, Protocol, SockRow, UnixRow};
 use crate::names::{self, Names};
 use crate::render::json::Json;
 use crate::render::nettools::{Columns, Extra, Layout};
@@ -47,7 +48,7 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
     );
     let watched = Watched::start(plan)?;
     let names = Names::of_host(naming);
-    let mut lister = Lister { plan, names, watched, err, complete: true, noted: Vec::new() };
+    let mut lister = Lister { plan, names, watched, err, complete: true, has_sctp: false, noted: Vec::new() };
     loop {
         let mut out = Pieces::new(out);
         if plan.json {
@@ -72,6 +73,8 @@ struct Lister<'a> {
     watched: Option<Watched>,
     err: &'a mut dyn Write,
     complete: bool,
+    /// The kernel shows SCTP sockets, as far as that was asked.
+    has_sctp: bool,
     /// Remarks made: with `-c` each is made once.
     noted: Vec<String>,
 }
@@ -97,7 +100,7 @@ impl Lister<'_> {
         let round = self.round();
         let mut places = self.places(&round)?;
         let holders = self.holders();
-        if !self.plan.tables.is_empty() {
+        if !(self.plan.tables.is_empty() && self.plan.sctp.is_empty()) {
             self.inet(out, &mut places, &holders, &round)?;
         }
         if self.plan.unix {
@@ -116,9 +119,14 @@ impl Lister<'_> {
         let plan = self.plan;
         let mut layout = Layout::new(Columns::of(plan));
         let mut tables = self.measure(places, holders, round, &mut layout);
+        let mut sctp = self.sctp(places, holders, &mut layout);
+        self.has_sctp = sctp.found;
         layout.inet_head(&mut out.buf, plan.which);
         let several = places.len() > 1;
         for table in &mut tables {
+            if table.wanted.protocol != Protocol::Tcp {
+                self.print_sctp(&mut out.buf, &mut sctp, places, holders, &layout);
+            }
             let mut written = Ok(());
             let names = &mut self.names;
             let mut print = |row: &SockRow, label: &[u8]| {
@@ -146,6 +154,7 @@ impl Lister<'_> {
             }
             self.finish(place, several);
         }
+        self.print_sctp(&mut out.buf, &mut sctp, places, holders, &layout);
         Ok(())
     }
 

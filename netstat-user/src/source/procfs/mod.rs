@@ -7,6 +7,7 @@ mod lines;
 mod link;
 mod route;
 pub mod scanned;
+pub mod sctp;
 mod tables;
 mod unix;
 

@@ -1,21 +1,7 @@
 //! Lines of /proc/net as C's `sscanf` reads them, for the program that repeats what net-tools makes of them: a path ends
 //! at its first blank, and what follows a newline in it is a line of its own.
 
-/// One line of /proc/net/unix.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UnixLine<'a> {
-    pub refcount: u64,
-    pub protocol: u64,
-    /// `SO_*` flags.
-    pub flags: u64,
-    /// `SOCK_*`.
-    pub kind: u32,
-    /// `SS_*`.
-    pub state: u32,
-    pub inode: u64,
-    /// Up to the first blank.
-    pub path: &'a [u8],
-}
+use crate::model::UnixLine;
 
 /// Reads `pointer: refcount protocol flags type state inode path`; the last two may be missing.
 pub fn unix(line: &[u8]) -> Option<UnixLine<'_>> {
@@ -36,6 +22,15 @@ pub fn unix(line: &[u8]) -> Option<UnixLine<'_>> {
         row.path = rest.word();
     }
     Some(row)
+}
+
+/// The next words; `None` when there are not so many.
+pub fn words<'a, const N: usize>(rest: &mut Scan<'a>) -> Option<[&'a [u8]; N]> {
+    let mut words = [&b""[..]; N];
+    for word in &mut words {
+        *word = rest.word();
+    }
+    words.iter().all(|word| !word.is_empty()).then_some(words)
 }
 
 /// The rest of a line.

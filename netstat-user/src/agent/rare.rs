@@ -1,79 +1,8 @@
-//! SCTP and the radio and packet networks, line by line as net-tools 2.10 reads and writes them.
+//! The radio and packet networks, line by line as net-tools 2.10 reads and writes them. For `--compat`, and for
+//! the program's own listing, which has nothing better to say of them.
 
 use crate::render::compat::field;
-use crate::source::procfs::scanned::Scan;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// One line of /proc/net/sctp/eps or assocs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sctp {
-    /// `None` for an endpoint.
-    pub queues: Option<(u32, u32)>,
-    pub state: i64,
-    pub uid: u32,
-    pub inode: u64,
-    pub ports: (u16, u16),
-    pub local: Vec<IpAddr>,
-    pub foreign: Vec<IpAddr>,
-}
-
-/// An endpoint: `endpt sock sty sst hbkt lport uid inode laddrs`.
-pub fn endpoint(line: &[u8]) -> Option<Sctp> {
-    let mut rest = Scan(line);
-    let [_, _, _, state, _, port, uid, inode] = words(&mut rest)?;
-    Some(Sctp {
-        queues: None,
-        state: integer(state),
-        uid: integer(uid) as u32,
-        inode: integer(inode).unsigned_abs(),
-        ports: (integer(port) as u16, 0),
-        local: addresses(rest.0.split(|&byte| byte == b'\t').next().unwrap_or_default()),
-        foreign: Vec::new(),
-    })
-}
-
-/// An association: `assoc sock sty sst st hbkt id txq rxq uid inode lport rport laddrs <-> raddrs`, a tab, and more.
-pub fn association(line: &[u8]) -> Option<Sctp> {
-    let mut rest = Scan(line);
-    let [_, _, _, state, _, _, _, tx, rx, uid, inode, local, foreign] = words(&mut rest)?;
-    let mut sides =
-        rest.0.split(|byte| matches!(byte, b'<' | b'-' | b'>' | b'\t')).filter(|side| !side.is_empty());
-    Some(Sctp {
-        queues: Some((integer(rx) as u32, integer(tx) as u32)),
-        state: integer(state),
-        uid: integer(uid) as u32,
-        inode: integer(inode).unsigned_abs(),
-        ports: (integer(local) as u16, integer(foreign) as u16),
-        local: addresses(sides.next().unwrap_or_default()),
-        foreign: addresses(sides.next().unwrap_or_default()),
-    })
-}
-
-fn words<'a, const N: usize>(rest: &mut Scan<'a>) -> Option<[&'a [u8]; N]> {
-    let mut words = [&b""[..]; N];
-    for word in &mut words {
-        *word = rest.word();
-    }
-    words.iter().all(|word| !word.is_empty()).then_some(words)
-}
-
-/// Addresses between blanks; a primary one has `*` before it.
-fn addresses(text: &[u8]) -> Vec<IpAddr> {
-    let words = text.split(|byte| matches!(byte, b' ' | b'\n')).filter(|word| !word.is_empty());
-    words
-        .map(|word| {
-            let word = String::from_utf8_lossy(word.strip_prefix(b"*").unwrap_or(word));
-            let numbers =
-                |kind: bool| if kind { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::BROADCAST.into() };
-            word.parse().unwrap_or_else(|_not_an_address| numbers(word.contains(':')))
-        })
-        .collect()
-}
-
-/// `atoi`.
-fn integer(text: &[u8]) -> i64 {
-    Scan(text).number(10).map_or(0, u64::cast_signed)
-}
+use crate::source::procfs::scanned::{Scan, words};
 
 /// Why a table of a network is not as it should be; on standard output, with the file behind it.
 const PROBLEM: &str = "roblem reading data from /proc/net/";
@@ -244,19 +173,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn sctp_lines_have_an_address_or_several() {
-        let line = b"ffff8881 ffff8882 2   10  29   80        0  4242  127.0.0.1 2001:0db8:0000:0000:0000:0000:0000:0001 ";
-        let found = endpoint(line).unwrap();
-        assert_eq!((found.state, found.ports, found.inode), (10, (80, 0), 4242));
-        assert_eq!(found.local, ["127.0.0.1".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
-        let line = b"ffff8881 ffff8882 0   1   3  0       7        5       6       0  77 80    4000 *10.0.0.1 10.0.0.2 <-> *10.0.0.9 \t 30000";
-        let found = association(line).unwrap();
-        assert_eq!((found.queues, found.ports, found.state), (Some((6, 5)), (80, 4000), 1));
-        assert_eq!((found.local.len(), found.foreign), (2, vec![IpAddr::from([10, 0, 0, 9])]));
-        assert_eq!(endpoint(b"1 2 3"), None);
-    }
-
     proptest! {
         #[test]
         fn any_line_is_read_or_complained_about(line: Vec<u8>, all: bool) {
@@ -264,7 +180,6 @@ mod tests {
             for network in [AX25, X25, NETROM, ROSE] {
                 network.line(&mut out, &line, all);
             }
-            let _ = (endpoint(&line), association(&line));
         }
     }
 }

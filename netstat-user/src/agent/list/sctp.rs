@@ -1,0 +1,100 @@
+//! SCTP sockets, which only /proc lists.
+
+use super::place::Place;
+use super::{Holders, Lister, extra};
+use crate::args::plan::Which;
+use crate::model::{Family, SctpRow};
+use crate::render::nettools::Layout;
+use crate::source::procfs::sctp;
+use rustc_hash::FxHashSet;
+
+/// Reads a line of a table.
+type Read = fn(&[u8]) -> Option<SctpRow>;
+
+/// The rows of every place, by its number.
+#[derive(Debug, Default)]
+pub struct SctpRows {
+    rows: Vec<(usize, SctpRow)>,
+    /// Some kernel shows such a table.
+    pub found: bool,
+}
+
+impl Lister<'_> {
+    /// Lists them, and makes the columns wide enough.
+    pub(super) fn sctp(&mut self, places: &[Place], holders: &Holders, layout: &mut Layout) -> SctpRows {
+        let mut listed = SctpRows::default();
+        let wanted: &[(&str, Read)] = match self.plan.which {
+            _ if self.plan.sctp.is_empty() => return listed,
+            Which::All => &[("sctp/eps", sctp::endpoint), ("sctp/assocs", sctp::association)],
+            Which::Listening => &[("sctp/eps", sctp::endpoint)],
+            Which::Connected => &[("sctp/assocs", sctp::association)],
+        };
+        for (at, place) in places.iter().enumerate() {
+            for (file, read) in wanted {
+                match place.lines(file) {
+                    Ok(None) => {}
+                    Ok(Some(lines)) => {
+                        listed.found = true;
+                        let rows = lines.iter().skip(1).map(|line| read(line));
+                        self.keep(&mut listed.rows, at, file, rows);
+                    }
+                    Err(error) => {
+                        listed.found = true;
+                        self.complete = false;
+                        self.note(format!("enetstat: {error:#}\n"));
+                    }
+                }
+            }
+        }
+        if self.plan.naming.hosts {
+            let rows = listed.rows.iter().map(|(_, row)| row);
+            let hosts: FxHashSet<_> =
+                rows.flat_map(|row| row.local.iter().chain(&row.foreign)).copied().collect();
+            self.resolve(hosts);
+        }
+        for (at, row) in &listed.rows {
+            let label = places.get(*at).map(|place| &*place.label).unwrap_or_default();
+            layout.measure_sctp(row, extra(holders, row.inode, label), &mut self.names);
+        }
+        listed
+    }
+
+    fn keep(
+        &mut self,
+        kept: &mut Vec<(usize, SctpRow)>,
+        at: usize,
+        file: &str,
+        rows: impl Iterator<Item = Option<SctpRow>>,
+    ) {
+        for row in rows {
+            match row {
+                Some(row) if self.plan.sctp.contains(&family(&row)) => kept.push((at, row)),
+                Some(_) => {}
+                None => {
+                    self.complete = false;
+                    self.note(format!("enetstat: a line of /proc/net/{file} cannot be read\n"));
+                }
+            }
+        }
+    }
+
+    /// Appends the rows, once.
+    pub(super) fn print_sctp(
+        &mut self,
+        out: &mut Vec<u8>,
+        listed: &mut SctpRows,
+        places: &[Place],
+        holders: &Holders,
+        layout: &Layout,
+    ) {
+        for (at, row) in std::mem::take(&mut listed.rows) {
+            let label = places.get(at).map(|place| &*place.label).unwrap_or_default();
+            layout.sctp(out, &row, extra(holders, row.inode, label), &mut self.names);
+        }
+    }
+}
+
+/// By the first address, as net-tools tells tcp from tcp6.
+fn family(row: &SctpRow) -> Family {
+    if row.local.first().is_some_and(std::net::IpAddr::is_ipv6) { Family::V6 } else { Family::V4 }
+}
