@@ -79,6 +79,11 @@ fn net_tools(words: &[OsString], world: World) -> Result<CompatPlan, Stop> {
 
 fn own(words: Vec<OsString>) -> Result<Plan, Stop> {
     let flags = flags::Flags::try_parse_from(words).map_err(stop)?;
+    if flags.list.compat {
+        return Err(Stop::Usage(usage(
+            "--compat has to be written in full: it changes what the other words mean",
+        )));
+    }
     Plan::try_from(flags).map_err(|error| Stop::Usage(usage(&error.to_string())))
 }
 

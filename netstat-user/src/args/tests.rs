@@ -226,6 +226,7 @@ fn contradictions_and_bad_values_are_named() {
         ("-r -A unix", "-r knows the families inet and inet6, not unix"),
         ("-i --table main", "--table only means something with -r"),
         ("-r --table=", "a name, a number or `all`"),
+        ("-t --comp", "--compat has to be written in full"),
         ("-tZ --json", "--json"),
         ("-A inet,foo", "the families are unix, inet, inet6, ax25"),
         ("schema --json", "--json"),
