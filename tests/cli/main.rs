@@ -192,7 +192,9 @@ fn everybody_may_list() {
     // nobody must be able to reach the program, wherever the build directory is.
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("enetstat");
-    std::fs::copy(program::find("enetstat").unwrap(), &copy).unwrap();
+    // By another process: a child that another test starts meanwhile would hold a file written here open, and a file that
+    // is open for writing cannot be run.
+    assert!(Command::new("cp").arg(program::find("enetstat").unwrap()).arg(&copy).status().unwrap().success());
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(directory.path(), open).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
