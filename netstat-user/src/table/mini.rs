@@ -131,7 +131,10 @@ impl Table {
         let pointer = seen.pointer.get();
         match (seen.what, seen.identity) {
             (Mini::Begins | Mini::Goes, Some(identity)) => {
-                self.minis.ending.remove(&pointer);
+                // A segment that ends it is thrown away after that, which is told too: only a timer contradicts.
+                if seen.what == Mini::Begins {
+                    self.minis.ending.remove(&pointer);
+                }
                 match self.minis.rows.get(&pointer) {
                     Some(&index) => self.goes(index, &seen, &identity, out),
                     None if seen.state == TcpState::SynRecv => self.request(&seen, identity, out),
