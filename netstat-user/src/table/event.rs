@@ -105,7 +105,10 @@ impl Table {
                 return;
             }
         };
-        self.make_room(index, moved.at, out);
+        // A connect takes a TIME_WAIT's place only after this, and its own event tells when.
+        if !(moved.to == TcpState::SynSent && self.limits.minis) {
+            self.make_room(index, moved.at, out);
+        }
         self.attribute(index, &moved);
         self.is_full(index, &moved);
         if let Some(at) = birth {
