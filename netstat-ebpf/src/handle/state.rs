@@ -2,11 +2,12 @@
 
 use super::{is_wanted, queue};
 use crate::emit::emit;
-use crate::maps::{MODE, config};
+use crate::maps::{MODE, config, offset};
 use crate::sock::{Sock, has_cookie};
 use crate::task;
 use netstat_common::config::Queues;
 use netstat_common::event::{FLAG_PEER_FIN, FLAG_POINTER, RawClose, RawFull, RawHead};
+use netstat_common::offsets::ABSENT;
 use netstat_common::{IPPROTO_TCP, Kind, TcpState, judge};
 
 /// Whether every transition carries the addresses: always when sockets have no cookie here, because an address names
@@ -87,8 +88,20 @@ fn begin<S: Sock>(sock: S, head: &mut RawHead, now: u64, kind: Kind, from: u8, t
     head.kind = kind as u8;
     head.from = from;
     head.to = to;
-    head.lport = sock.lport();
-    head.err = sock.err();
+    head.lport = lport(sock, from);
+    // Before the end it may be a former connection's: `connect` to AF_UNSPEC leaves one, and `connect` clears it late.
+    if to == TcpState::Close as u8 {
+        head.err = sock.err();
+    }
     head.protocol = IPPROTO_TCP;
     task::sign(head, actor);
+}
+
+/// A socket that is closed and not bound still shows the port of its former connection, but has none.
+#[inline(always)]
+fn lport<S: Sock>(sock: S, from: u8) -> u16 {
+    if from == TcpState::Close as u8 && offset!(skc_num) != ABSENT {
+        return sock.get(offset!(skc_num));
+    }
+    sock.lport()
 }

@@ -169,18 +169,25 @@ impl Table {
         }
     }
 
-    /// The port is chosen after the event that tells of a socket in SYN_SENT; the next event, which brings it, may be lost.
-    fn learn_port(&mut self, index: u32, port: u16) {
+    /// The port of a socket that was not bound is chosen after the event that tells of SYN_SENT or LISTEN; the next event,
+    /// which brings it, may be lost or far off.
+    pub(super) fn learn_port(&mut self, index: u32, port: u16) {
         let Some(row) = self.rows.at_mut(index) else { return };
-        if row.tuple.lport != 0 {
+        if row.tuple.lport != 0 || port == 0 {
             return;
         }
-        let (old, state) = (row.place(), row.state);
+        let (old, state, netns) = (row.place(), row.state, row.netns);
         row.tuple.lport = port;
         let new = row.place();
         if state == TcpState::TimeWait && self.waiting.get(&old) == Some(&index) {
             self.waiting.remove(&old);
             self.waiting.insert(new, index);
+        }
+        if state == TcpState::Listen {
+            if let Some(rows) = self.listeners.get_mut(&(netns, 0)) {
+                rows.retain(|&other| other != index);
+            }
+            self.listeners.entry((netns, port)).or_default().push(index);
         }
     }
 

@@ -132,6 +132,9 @@ impl Table {
         } else {
             self.transit(index, Change::event(&moved), out);
         }
+        // Its children have its port, and belong to it by that.
+        self.wants_listing |=
+            moved.to == TcpState::Listen && self.rows.at(index).is_some_and(|row| row.tuple.lport == 0);
     }
 
     /// Whether the row has just made this very step: the kernel half may tell a step twice when an interrupt comes
@@ -283,9 +286,6 @@ impl Table {
                 }
             }
         }
-        if row.tuple.lport == 0 {
-            row.tuple.lport = moved.lport;
-        }
         if let Some(totals) = moved.totals {
             // What a listing or a queue report said before is older.
             row.rqueue = totals.rqueue;
@@ -300,6 +300,7 @@ impl Table {
             // Only a full socket has events: the listing that showed the end was ahead of them.
             row.flags.clear(Flags::MINISOCK | Flags::ENDED);
         }
+        self.learn_port(index, moved.lport);
     }
 
     /// Gives a row that was known by address its cookie.

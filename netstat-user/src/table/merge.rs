@@ -78,7 +78,7 @@ impl Table {
             return Some(index);
         }
         let mut place = place(row);
-        if row.state == TcpState::SynSent && !nameless.contains_key(&place) {
+        if matches!(row.state, TcpState::SynSent | TcpState::Listen) && !nameless.contains_key(&place) {
             // Told of before its port was chosen.
             place.tuple.lport = 0;
         }
