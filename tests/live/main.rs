@@ -12,6 +12,7 @@ mod owners;
 mod privilege;
 mod queues;
 mod race;
+mod scenarios;
 mod short;
 
 use anyhow::{Result, ensure};

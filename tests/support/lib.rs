@@ -10,8 +10,10 @@ pub mod json;
 pub mod listing;
 pub mod need;
 pub mod netns;
+pub mod peer;
 pub mod program;
 pub mod storm;
+pub mod story;
 pub mod sys;
 pub mod traffic;
 pub mod truth;
@@ -20,7 +22,9 @@ pub use actor::Actor;
 pub use json::Line;
 pub use need::need;
 pub use netns::NetNs;
+pub use peer::Peer;
 pub use program::{Output, Trace};
+pub use story::{Scene, Story};
 pub use truth::{First, Truth};
 
 /// Number from an environment variable, or `default` when it is unset. Scales the long tests down for slow machines.

@@ -71,6 +71,20 @@ pub fn need(need: Need) -> Result<Option<Tier>> {
     Ok(Some(Tier { name: Some(name) }))
 }
 
+/// The tier that half-open connections, TIME_WAIT and the port of SYN_SENT have their events from, when they have any.
+///
+/// # Errors
+/// `enetstat capabilities` does not tell.
+pub fn minis(tier: &Tier) -> Result<Option<String>> {
+    let words = tier.args();
+    let mut command = program::command(&["capabilities"])?;
+    let asked = command.args(words).output().context("enetstat capabilities")?;
+    let text = String::from_utf8(asked.stdout)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("half-open and waiting"));
+    let chosen = line.with_context(|| format!("no word of half-open connections in {text:?}"))?.trim();
+    Ok((chosen != "none").then(|| chosen.to_owned()))
+}
+
 /// The tracepoints of send and recv appeared in 6.3; the other tiers hook the functions themselves.
 fn has_queues(tier: &str) -> bool {
     if tier == "fentry" || tier == "kprobe" {

@@ -4,6 +4,7 @@ use crate::sys::checked;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::marker::PhantomData;
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -44,6 +45,62 @@ impl NetNs {
     }
 }
 
+impl NetNs {
+    /// Gives loopback one more address.
+    ///
+    /// # Errors
+    /// Without CAP_NET_ADMIN.
+    pub fn add_address(&self, addr: Ipv4Addr) -> Result<()> {
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+        let mut request = request("lo:1");
+        request.ifr_ifru.ifru_addr = sockaddr(addr);
+        // SAFETY: the structure is what SIOCSIFADDR takes.
+        checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR, &raw const request) })?;
+        // What an address of its class has would make its whole network ours.
+        request.ifr_ifru.ifru_netmask = sockaddr(Ipv4Addr::BROADCAST);
+        // SAFETY: the structure is what SIOCSIFNETMASK takes.
+        checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFNETMASK, &raw const request) })?;
+        Ok(())
+    }
+
+    /// What is sent to `addr` goes to loopback, where nobody has that address.
+    ///
+    /// # Errors
+    /// Without CAP_NET_ADMIN.
+    pub fn route_to(&self, addr: Ipv4Addr) -> Result<()> {
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+        let mut device = *b"lo\0";
+        // SAFETY: all-zero bytes are a valid rtentry.
+        let mut route: libc::rtentry = unsafe { std::mem::zeroed() };
+        route.rt_dst = sockaddr(addr);
+        route.rt_genmask = sockaddr(Ipv4Addr::BROADCAST);
+        route.rt_flags = libc::RTF_UP | libc::RTF_HOST;
+        route.rt_dev = device.as_mut_ptr().cast();
+        // SAFETY: the structure is what SIOCADDRT takes, and the name it points to outlives the call.
+        checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCADDRT, &raw const route) })?;
+        Ok(())
+    }
+}
+
+/// An interface's name, and nothing else.
+fn request(interface: &str) -> libc::ifreq {
+    // SAFETY: all-zero bytes are a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request
+}
+
+/// struct sockaddr_in as the older calls take it.
+fn sockaddr(addr: Ipv4Addr) -> libc::sockaddr {
+    let mut data = [0; 14];
+    for (to, from) in data[2..].iter_mut().zip(addr.octets()) {
+        *to = from as libc::c_char;
+    }
+    libc::sockaddr { sa_family: libc::AF_INET as libc::sa_family_t, sa_data: data }
+}
+
 impl Drop for NetNs {
     fn drop(&mut self) {
         // SAFETY: no pointer is passed; the descriptor is open.
@@ -55,11 +112,7 @@ impl Drop for NetNs {
 
 fn bring_up(interface: &str) -> Result<()> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
-    // SAFETY: all-zero bytes are a valid ifreq.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
-        *to = from as libc::c_char;
-    }
+    let mut request = request(interface);
     // SAFETY: the structure is what SIOCGIFFLAGS takes and fills.
     checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request) })?;
     // SAFETY: SIOCGIFFLAGS has just set this member of the union.
