@@ -114,6 +114,7 @@ impl Watch {
                 .choices()
                 .iter()
                 .any(|choice| choice.feature == Feature::Minis && choice.tier.is_some());
+            limits.by_address = !stream.has_cookies();
             let (ring, mut control) = stream.split();
             control.set_whole(true)?;
             let reader = Reader::start(ring).context("cannot start the thread that reads the ring buffer")?;

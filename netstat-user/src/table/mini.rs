@@ -313,8 +313,9 @@ impl Table {
             return;
         }
         self.untie(index);
+        let named = moved.id.cookie.is_some() && !self.limits.by_address;
         let Some(row) = self.rows.at_mut(index) else { return };
-        if let (None, Some(pointer)) = (moved.id.cookie, moved.id.pointer)
+        if let (false, Some(pointer)) = (named, moved.id.pointer)
             && row.pointer != pointer.get()
         {
             row.pointer = pointer.get();

@@ -52,11 +52,19 @@ pub struct Limits {
     /// Whether it also reports what happens to half-open connections and to those in TIME_WAIT, and the port of a socket
     /// that connects.
     pub minis: bool,
+    /// Whether there are events that name a socket by its address only, even if its cookie is known.
+    pub by_address: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rows: 1_000_000, keep_closed: Duration::from_secs(5), events: true, minis: false }
+        Self {
+            rows: 1_000_000,
+            keep_closed: Duration::from_secs(5),
+            events: true,
+            minis: false,
+            by_address: false,
+        }
     }
 }
 
@@ -98,7 +106,8 @@ pub struct Table {
     limits: Limits,
     rows: Rows,
     by_cookie: FxHashMap<u64, u32>,
-    /// Rows of open sockets that were first told of without a cookie, by address in the kernel.
+    /// Rows of open sockets that were first told of without a cookie, by address in the kernel; all of them where
+    /// [`Limits::by_address`].
     by_pointer: FxHashMap<u64, u32>,
     /// Rows in TIME_WAIT by addresses: a new connection with the same ones has replaced the old socket.
     waiting: FxHashMap<Place, u32>,

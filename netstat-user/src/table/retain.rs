@@ -53,7 +53,8 @@ impl Table {
         let index = self.rows.insert(row);
         if cookie != 0 {
             self.by_cookie.insert(cookie, index);
-        } else if pointer != 0 {
+        }
+        if pointer != 0 && (cookie == 0 || self.limits.by_address) {
             self.by_pointer.insert(pointer, index);
         }
         if state != TcpState::Close {

@@ -62,6 +62,8 @@ const PROBES: &str = "/sys/bus/event_source/devices/kprobe";
 pub struct Assembled {
     pub ebpf: Ebpf,
     pub choices: Vec<Choice>,
+    /// Sockets are named by their cookies; else by their addresses.
+    pub cookies: bool,
 }
 
 /// Attaches what `options` ask for.
@@ -129,9 +131,9 @@ impl<'a> Assembly<'a> {
             let mut why = None;
             for &cookies in attempts {
                 match self.with_states(tier, cookies) {
-                    Ok(Assembled { ebpf, mut choices }) => {
+                    Ok(Assembled { ebpf, mut choices, cookies }) => {
                         choices.insert(0, Choice { feature: Feature::States, tier: Some(tier), refused });
-                        return self.complete(Assembled { ebpf, choices });
+                        return self.complete(Assembled { ebpf, choices, cookies });
                     }
                     // Only a verifier that does not know the helper makes another attempt worthwhile.
                     Err(refusal @ Refusal::Verifier { .. }) => why = why.or(Some(refusal)),
@@ -203,7 +205,7 @@ impl<'a> Assembly<'a> {
             }
             queues.refused = queues_refused;
             self.attach(&mut ebpf, Feature::States, tier)?;
-            return Ok(Assembled { ebpf, choices: vec![minis, queues, accept] });
+            return Ok(Assembled { ebpf, choices: vec![minis, queues, accept], cookies });
         }
     }
 

@@ -184,6 +184,7 @@ pub struct Control {
     losses: PerCpuArray<MapData, u64>,
     mode: Array<MapData, u32>,
     choices: Vec<Choice>,
+    cookies: bool,
     /// Passes on what the kernel half logged.
     flush: Option<Box<dyn FnMut() + Send + Sync>>,
     /// Where /proc tells about the loaded programs.
@@ -196,7 +197,7 @@ impl Stream {
     /// Loads and attaches. Events begin before this returns; until [`set_whole`](Control::set_whole) says otherwise,
     /// every transition carries the addresses.
     pub fn start(options: &Options) -> Result<Self, StreamError> {
-        let load::Assembled { mut ebpf, choices } = load::assemble(options)?;
+        let load::Assembled { mut ebpf, choices, cookies } = load::assemble(options)?;
         // Without a logger the kernel half's diagnostics stay unread, which is harmless.
         let flush = EbpfLogger::init(&mut ebpf)
             .ok()
@@ -215,6 +216,7 @@ impl Stream {
                 losses: losses.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?,
                 mode: mode.map_err(|cause| StreamError::Map { name: "MODE", cause })?,
                 choices,
+                cookies,
                 flush,
                 programs,
                 _ebpf: ebpf,
@@ -230,6 +232,12 @@ impl Stream {
     /// See [`Control::choices`].
     pub fn choices(&self) -> &[Choice] {
         &self.control.choices
+    }
+
+    /// Whether records name sockets by their cookies; else they do by their addresses in the kernel, even where the cookie
+    /// is known.
+    pub fn has_cookies(&self) -> bool {
+        self.control.cookies
     }
 
     /// Detaches, and keeps what was learnt about the kernel.
