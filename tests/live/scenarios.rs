@@ -61,9 +61,13 @@ fn accepted<'a>(scene: &'a Scene, listener: &TcpListener) -> Result<(Wire<'a>, T
     Ok((wire, stream))
 }
 
-/// A state that lasts a while: long enough for tiers that have to look for it.
+/// A state that lasts a while: long enough for tiers that have to look for it, or to ask.
 fn dwell(scene: &Scene) {
-    std::thread::sleep(Duration::from_millis(if scene.late_fin { 60 } else { 2500 }));
+    std::thread::sleep(Duration::from_millis(match (scene.minis, scene.late_fin) {
+        (true, true) => 60,
+        (true, false) => 600,
+        (false, _) => 2500,
+    }));
 }
 
 /// A span that begins and ends within known moments of CLOCK_MONOTONIC.
