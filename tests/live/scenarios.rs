@@ -2,6 +2,7 @@
 //! is told step by step, with the right times, addresses and owner, and nothing else is.
 
 mod closing;
+mod odd;
 mod opening;
 mod waiting;
 

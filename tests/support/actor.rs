@@ -59,6 +59,14 @@ impl Actor {
         Ok((local.parse()?, cookie.parse()?))
     }
 
+    /// Begins to connect; nobody waits for what comes of it.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn begin_connect(&mut self, addr: SocketAddr) -> Result<()> {
+        Ok(writeln!(self.commands, "connect {addr}")?)
+    }
+
     /// Accepts one connection; gives its cookie.
     pub fn accept(&mut self) -> Result<u64> {
         Ok(self.tell("accept")?.parse()?)

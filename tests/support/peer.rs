@@ -270,12 +270,12 @@ impl Wire<'_> {
         self.carry(flags, seq, ack, &[])
     }
 
-    /// Sends data.
+    /// Sends data, with these flags.
     ///
     /// # Errors
     /// Those of sendto(2).
-    pub fn send_data(&mut self, data: &[u8]) -> Result<()> {
-        self.seq = self.carry(ACK, self.seq, self.ack, data)?;
+    pub fn send_data(&mut self, flags: Flags, data: &[u8]) -> Result<()> {
+        self.seq = self.carry(flags, self.seq, self.ack, data)?;
         Ok(())
     }
 
@@ -369,7 +369,7 @@ mod tests {
         let listener = TcpListener::bind((OWN, 0))?;
         let mut wire = peer.toward(listener.local_addr()?.port());
         wire.open()?;
-        wire.send_data(b"question")?;
+        wire.send_data(ACK, b"question")?;
         let (mut stream, from) = listener.accept()?;
         assert_eq!(from, wire.own.into());
         let mut question = [0; 8];

@@ -262,7 +262,7 @@ fn unread_data_make_a_close_a_reset() -> Result<()> {
     let Some(scene) = Scene::begin()? else { return Ok(()) };
     let (mut wire, stream) = connected(&scene)?;
     let own = stream.local_addr()?;
-    wire.send_data(b"unread")?;
+    wire.send_data(ACK, b"unread")?;
     wire.wait_acked()?;
     drop(stream);
     wire.wait(RST)?;
