@@ -344,8 +344,10 @@ impl Table {
     /// A child's LISTEN -> SYN_RECV, told now that its name and addresses are known.
     pub(super) fn tell_birth(&mut self, index: u32, at: Mono, out: &mut Vec<Told>) {
         let Some(row) = self.rows.at_mut(index) else { return };
-        if row.flags.has(Flags::SINCE) && row.since < at {
-            // A listing had shown the half-open connection, and that was told.
+        if row.flags.has(Flags::SINCE) && row.since != at {
+            // The SYN's own event or a listing had shown the half-open connection, and that was told.
+            row.since = row.since.min(at);
+            row.opened = row.opened.min(at);
             return;
         }
         row.state = TcpState::SynRecv;

@@ -154,15 +154,21 @@ impl Table {
         let identity = Identity { tuple: tuple(seen), netns: seen.netns, uid: Some(seen.uid), ..nowhere() };
         let mut row = Row::new(&identity, seen.state);
         row.cookie = seen.cookie.map_or(0, NonZeroU64::get);
+        // A socket that has data from its SYN (TCP Fast Open) is no request and has events, but is named only when it is
+        // established.
+        let child = seen.state == TcpState::SynRecv;
         let request = is_request(seen);
+        if child {
+            row.flags.set(Flags::PASSIVE);
+        }
         if request {
-            row.flags.set(Flags::REQUEST | Flags::PASSIVE);
+            row.flags.set(Flags::REQUEST);
         }
         if is_minisock(seen) {
             // Its process is done with it; had we known it, its end would have been told.
             row.flags.set(Flags::MINISOCK | Flags::ENDED);
         }
-        if listing.initial || !request {
+        if listing.initial || !child {
             row.flags.set(Flags::PREEXISTING);
         }
         row.since = listing.ended;
@@ -170,17 +176,17 @@ impl Table {
         self.counts.connections += u64::from(seen.state != TcpState::Listen);
         self.adopt(index, seen);
         self.watch(index, seen, listing.ended);
-        if request {
+        if child {
             self.inherit(index);
         }
         if listing.initial {
             return;
         }
-        if !request || self.limits.minis {
+        if !child || request && self.limits.minis {
             self.count_repair();
         }
-        let from = if request { TcpState::Listen } else { TcpState::Close };
-        if request && let Some(row) = self.rows.at_mut(index) {
+        let from = if child { TcpState::Listen } else { TcpState::Close };
+        if child && let Some(row) = self.rows.at_mut(index) {
             row.opened = listing.ended;
             row.flags.set(Flags::SINCE | Flags::OPENED);
         }
