@@ -87,12 +87,20 @@ pub fn minis(tier: &Tier) -> Result<Option<String>> {
 
 /// The tracepoints of send and recv appeared in 6.3; the other tiers hook the functions themselves.
 fn has_queues(tier: &str) -> bool {
-    if tier == "fentry" || tier == "kprobe" {
-        return true;
-    }
+    tier == "fentry" || tier == "kprobe" || is_since((6, 3))
+}
+
+/// Whether the peer's FIN for a socket that no process has any more has an event where half-open connections have theirs
+/// from `minis`. Timers alone do not always tell; what throws the segment away names the socket since 6.11.
+pub fn has_late_fin(minis: &str) -> bool {
+    minis == "fentry" || minis == "kprobe" || minis == "tp_btf" && is_since((6, 11))
+}
+
+/// Whether the kernel calls itself this version or a newer one.
+fn is_since(wanted: (u32, u32)) -> bool {
     let release = rustix::system::uname();
     let release = release.release().to_string_lossy();
     let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    version >= (6, 3)
+    version >= wanted
 }

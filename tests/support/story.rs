@@ -83,7 +83,7 @@ impl Scene {
         namespace.sysctl("ipv4/conf/all/rp_filter", "0")?;
         let peer = Peer::new(&namespace)?;
         let trace = Trace::start(&tier, &[])?;
-        let late_fin = minis.as_deref().is_some_and(|minis| minis != "raw_tp");
+        let late_fin = minis.as_deref().is_some_and(need::has_late_fin);
         Ok(Some(Self { trace, peer, minis: minis.is_some(), late_fin, namespace }))
     }
 
