@@ -18,6 +18,10 @@ use std::time::Duration;
 /// What contradicts an end follows within microseconds, on the same processor; records of others may be that much older.
 const GRACE: Duration = Duration::from_millis(5);
 
+/// A process may have to give up the processor between the move to SYN_SENT and the choice of the port; nothing else is
+/// known of its connection meanwhile.
+const PORT_GRACE: Duration = Duration::from_millis(500);
+
 /// A timewait socket whose connection has not moved to CLOSE after this time is forgotten: that event was lost.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -107,7 +111,7 @@ impl Table {
             }
         }
         while let Some(&(at, index)) = self.minis.connecting_by_age.front() {
-            if now.since(at) < GRACE {
+            if now.since(at) < PORT_GRACE {
                 break;
             }
             self.minis.connecting_by_age.pop_front();
