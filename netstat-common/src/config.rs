@@ -67,8 +67,8 @@ pub struct Config {
     pub queue_store: u32,
     /// 1 when the kernel functions of [`KFUNCS`] are there, and the object's calls of them were completed.
     pub kfuncs: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// How many spares the transition hook has: see the kernel half's `hook::nested`.
+    pub spares: u32,
     /// Process (thread group) that reads what is reported, in the initial PID namespace; 0: not known.
     pub reader: u32,
 }
@@ -89,7 +89,7 @@ impl Config {
         accept_args: 0,
         queue_store: 0,
         kfuncs: 0,
-        reserved: 0,
+        spares: 1,
         reader: 0,
     };
 }

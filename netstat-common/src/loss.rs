@@ -14,7 +14,7 @@ pub enum Loss {
     NoStorage = 3,
 }
 
-/// Index behind the reasons: events that a hook's twin took because the hook itself was interrupted. Nothing was lost
+/// Index behind the reasons: events that a hook's spares took because the hook itself was interrupted. Nothing was lost
 /// with them, but the kernel counts them as left out.
 pub const SPARED: u32 = Loss::ALL.len() as u32;
 

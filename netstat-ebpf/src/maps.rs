@@ -15,13 +15,13 @@ use netstat_common::{Config, Layout, Loss, Offsets};
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 
-/// How many records could not be sent, by [`Loss`], and how many events the twin of a hook took
+/// How many records could not be sent, by [`Loss`], and how many events the spares of a hook took
 /// ([`SPARED`](netstat_common::loss::SPARED)).
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
 
 /// Places for notes; a power of two.
-pub const NOTE_COUNT: u32 = 1024;
+pub const NOTE_COUNT: u32 = 8192;
 
 /// Which events the first program of the transition hook has: see `hook::nested`.
 #[map]

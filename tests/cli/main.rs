@@ -194,7 +194,9 @@ fn everybody_may_list() {
     let copy = directory.path().join("enetstat");
     // By another process: a child that another test starts meanwhile would hold a file written here open, and a file that
     // is open for writing cannot be run.
-    assert!(Command::new("cp").arg(program::find("enetstat").unwrap()).arg(&copy).status().unwrap().success());
+    assert!(
+        Command::new("cp").arg(program::find("enetstat").unwrap()).arg(&copy).status().unwrap().success()
+    );
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(directory.path(), open).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -98,6 +98,29 @@ fn spent_is_measured_between_events() {
     );
 }
 
+/// The kernel half may tell a step twice, the second time late: a process that is stopped between two of its programs goes
+/// on much later (tracepoints of 7.x).
+#[test]
+fn a_step_told_twice_is_told_once() {
+    use netstat_user::model::{Event, Fact, Moved, SockId};
+    use std::num::NonZeroU64;
+    let mut table = Table::new(Limits::default());
+    let mut out = Vec::new();
+    let id = SockId { cookie: NonZeroU64::new(7), pointer: None };
+    let identity = Some(kernel::identity(4000));
+    let mut at = 0;
+    for (from, to) in [(TcpState::Close, TcpState::SynSent), (TcpState::SynSent, TcpState::Established)] {
+        for _ in 0..2 {
+            at += 300_000_000;
+            let (actor, totals) = (None, None);
+            let moved = Moved { at: Mono(at), id, from, to, lport: 1, err: 0, actor, identity, totals };
+            table.learn(Mono(at), Fact::Event(Event::Moved(moved)), &mut out);
+        }
+    }
+    let told = out.iter().filter(|told| matches!(told, Told::Transition(_))).count();
+    assert_eq!((told, table.len()), (2, 1), "{out:#?}");
+}
+
 /// A closed connection stays for as long as was asked, then goes.
 #[test]
 fn closed_connections_stay_for_a_while() {

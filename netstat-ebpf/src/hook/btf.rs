@@ -15,12 +15,22 @@ pub fn state_btf(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// For what the first leaves out: see [`nested`].
-#[btf_tracepoint(function = "inet_sock_set_state")]
-pub fn state_btf_spare(ctx: BtfTracePointContext) -> i32 {
-    nested::spare(ctx.arg(0), ctx.arg(2), || moved(&ctx));
-    0
+/// A program for what those before it leave out: see [`nested`].
+macro_rules! spare {
+    ($name:ident, $which:literal) => {
+        #[btf_tracepoint(function = "inet_sock_set_state")]
+        pub fn $name(ctx: BtfTracePointContext) -> i32 {
+            nested::spare($which, ctx.arg(0), ctx.arg(2), || moved(&ctx));
+            0
+        }
+    };
 }
+
+spare!(state_btf_spare, 1);
+spare!(state_btf_spare_2, 2);
+spare!(state_btf_spare_3, 3);
+spare!(state_btf_spare_4, 4);
+spare!(state_btf_spare_5, 5);
 
 #[inline(always)]
 fn moved(ctx: &BtfTracePointContext) {

@@ -3,16 +3,21 @@
 //! Since Linux 6.1 a program is left out where it is already running on the same processor (`__bpf_trace_run`,
 //! kernel/trace/bpf_trace.c). That happens: a process changes the state of its socket, an interrupt comes while our
 //! program runs, and the softirq behind it changes the states of a hundred other sockets; or, where tracepoints can be
-//! preempted (7.x), another process runs for a while. So each such hook has a twin. Both are called for every event, the
-//! first before the twin. The first notes which event it has; the twin acts when it finds no such note: then the first was
-//! left out. It is a program of its own: a second run of the first would share the stack of the interrupted one (private
-//! stacks, Linux 6.13).
+//! preempted (7.x), another process runs for a while. So each such hook has spares. All are called for every event, the
+//! first before them. The first notes which event it has; a spare acts when it finds no such note: then those before it
+//! were left out. Spares are programs of their own: a second run of the first would share the stack of the interrupted one
+//! (private stacks, Linux 6.13).
 //!
-//! Notes lie in a table by the socket's address, for all processors: between the two programs anything may run, in any
+//! Against interrupts one spare is enough: a softirq is not interrupted by another. A process that is stopped in the
+//! middle of a program keeps that program from everybody until it goes on, and processes can be stopped in one program
+//! after the other; so there are more spares where that happens (`more_spares` in the loader). `undisturbed` leaves only a
+//! moment at the beginning and the end of each for that.
+//!
+//! Notes lie in a table by the socket's address, for all processors: between two programs anything may run, in any
 //! order, and the process may even move to another processor; but one socket changes its state once at a time. Where two
-//! sockets share a place, or the twin itself is left out, the event may be told twice, which the table recognises.
+//! sockets share a place, or the last spare is left out, the event may be told twice, which the table recognises.
 
-use crate::maps::{LOSSES, NOTE_COUNT, NOTES, NUMBER};
+use crate::maps::{LOSSES, NOTE_COUNT, NOTES, NUMBER, config};
 use crate::undisturbed::undisturbed;
 use netstat_common::loss::SPARED;
 
@@ -40,10 +45,9 @@ fn place(sk: u64) -> Option<(u64, Note)> {
     // here, the place is a wrong one, and the event is told twice.
     let number = NUMBER.get_ptr_mut(0)?;
     // SAFETY: this processor's own word, which lives as long as the map; volatile, so that it is stored and loaded.
-    let sk = unsafe {
-        number.write_volatile(sk);
-        number.read_volatile()
-    };
+    unsafe { number.write_volatile(sk) };
+    // SAFETY: as before.
+    let sk = unsafe { number.read_volatile() };
     // Sockets are some kilobytes apart, and aligned.
     let place = (sk >> 6 ^ sk >> 16) as u32 & (NOTE_COUNT - 1);
     Some((sk, NOTES.get_ptr_mut(place)?))
@@ -61,18 +65,26 @@ pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
     });
 }
 
-/// The twin: does the first's part where that was left out, and counts it.
+/// A spare: does the first's part where that and the spares before this one were left out, and counts it. The last one,
+/// number `which` of all there are, removes the note.
 #[inline(always)]
-pub fn spare(sk: u64, to: i32, work: impl FnOnce()) {
-    undisturbed(|| take_over(sk, to, work));
+pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
+    undisturbed(|| take_over(which, sk, to, work));
 }
 
 #[inline(always)]
-fn take_over(sk: u64, to: i32, work: impl FnOnce()) {
+fn take_over(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
     let Some((number, note)) = place(sk) else { return };
+    let last = which == config!(spares);
     if get(note, 0) == number && get(note, 1) == to as u64 {
-        put(note, 0, 0);
+        if last {
+            put(note, 0, 0);
+        }
         return;
+    }
+    if !last {
+        put(note, 0, number);
+        put(note, 1, to as u64);
     }
     let Some(count) = LOSSES.get_ptr_mut(SPARED) else { return };
     // SAFETY: this processor's counter, which lives as long as the map.

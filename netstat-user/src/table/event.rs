@@ -6,8 +6,8 @@ use crate::model::{How, Identity, Learnt, Mono, Moved, QueueChange, SockId, TcpS
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-/// A step told again within this time is the same one.
-const REPEAT: Duration = Duration::from_millis(20);
+/// A step told again within this time is the same one: a process may be stopped for so long between two programs of a hook.
+const REPEAT: Duration = Duration::from_secs(1);
 /// Children that are cloned but neither established nor closed after this time are forgotten.
 const CHILD_AGE: Duration = Duration::from_secs(5);
 

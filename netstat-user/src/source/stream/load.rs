@@ -4,7 +4,7 @@
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
 use super::around::{loader, memlock, own_number, private_tracefs, raise_memlock};
-use super::object::{At, OBJECT, check_abi, hooks, with_kfuncs};
+use super::object::{At, Hook, OBJECT, check_abi, hooks, more_spares, with_kfuncs};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format, kallsyms};
@@ -16,7 +16,7 @@ use netstat_common::{Config, Layout, Offsets};
 use std::path::Path;
 
 /// Structures, functions and types of tracepoints that are looked up in the kernel's types.
-const TYPES: [&str; 36] = [
+const TYPES: [&str; 37] = [
     "sock_common",
     "sock",
     "inet_sock",
@@ -53,7 +53,12 @@ const TYPES: [&str; 36] = [
     "btf_trace_kfree_skb",
     KFUNCS[0].0,
     KFUNCS[1].0,
+    PREEMPTIBLE,
 ];
+
+/// A type that the kernel uses where its tracepoints do not keep the processor to themselves (include/linux/tracepoint.h,
+/// 7.2: `guard(srcu_fast_notrace)`).
+const PREEMPTIBLE: &str = "class_srcu_fast_notrace_t";
 
 /// Where a kernel that has breakpoints at functions says how to ask for one.
 const PROBES: &str = "/sys/bus/event_source/devices/kprobe";
@@ -253,6 +258,7 @@ impl<'a> Assembly<'a> {
             accept_args: self.arguments("inet_csk_accept"),
             queue_store: store as u32,
             kfuncs: u32::from(numbers.is_some()),
+            spares: if self.is_preemptible() { 1 + more_spares(Tier::TpBtf).len() as u32 } else { 1 },
             reader: own_number(),
             ..Config::INITIAL
         };
@@ -272,6 +278,17 @@ impl<'a> Assembly<'a> {
         }
         let object = with_kfuncs(OBJECT, numbers);
         loader.load(&object).map_err(|error| Refusal::from_object(error, memlock()))
+    }
+
+    /// The programs of a feature in a tier on this kernel.
+    fn hooks(&self, feature: Feature, tier: Tier) -> impl Iterator<Item = &'static &'static [Hook]> {
+        let more = if feature == Feature::States && self.is_preemptible() { more_spares(tier) } else { &[] };
+        hooks(feature, tier).iter().chain(more)
+    }
+
+    /// Whether another process may run in the middle of a tracepoint.
+    fn is_preemptible(&self) -> bool {
+        self.types.as_ref().is_ok_and(|types| types.number(PREEMPTIBLE).is_some())
     }
 
     /// The kernel's numbers of [`KFUNCS`].
@@ -331,7 +348,7 @@ impl<'a> Assembly<'a> {
         if feature == Feature::Minis && matches!(tier, Tier::TpBtf | Tier::RawTp) {
             write_handlers(ebpf)?;
         }
-        hooks(feature, tier).iter().try_for_each(|group| {
+        self.hooks(feature, tier).try_for_each(|group| {
             // All that can be: which of them attaches is seen later.
             let tried: Vec<_> = group.iter().map(|&(name, at)| self.load_one(ebpf, name, at)).collect();
             any(tried)
@@ -371,7 +388,7 @@ impl<'a> Assembly<'a> {
 
     /// Attaches the loaded programs of a tier.
     fn attach(&self, ebpf: &mut Ebpf, feature: Feature, tier: Tier) -> Result<(), Refusal> {
-        hooks(feature, tier).iter().try_for_each(|group| {
+        self.hooks(feature, tier).try_for_each(|group| {
             let mut tried = Vec::new();
             for &(name, at) in *group {
                 let attached = attach_one(ebpf, name, at);

@@ -42,6 +42,9 @@ pub const SAFETY_TIMEOUT: Duration = Duration::from_millis(100);
 /// Which build of the kernel half this program contains.
 pub const OBJECT_BUILD: Option<&str> = option_env!("ENETSTAT_OBJECT_BUILD");
 
+/// Beginnings of the names of programs that see calls of processes.
+const CALLS: [&str; 4] = ["accept_", "send_", "receive_", "taken_"];
+
 /// What to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -128,10 +131,10 @@ fn none(choices: &[Choice]) -> String {
 pub struct Losses {
     by: [Vec<u64>; Loss::ALL.len()],
     /// Times that a hook was reached while its program was interrupted on the same processor: the kernel then leaves the
-    /// program out. Those that the hook's twin took are not in it. Known since Linux 5.12 for typed hooks, since 6.3 for
+    /// program out. Those that the hook's spares took are not in it. Known since Linux 5.12 for typed hooks, since 6.3 for
     /// others; 0 where it is not known.
     pub skipped: u64,
-    /// Events that the twin of a hook took. Nothing was lost with them.
+    /// Events that the spares of a hook took. Nothing was lost with them.
     pub spared: u64,
 }
 
@@ -205,8 +208,11 @@ impl Stream {
         let ring = Ring::open(take(&mut ebpf, "EVENTS")?)?;
         let losses = PerCpuArray::try_from(take(&mut ebpf, "LOSSES")?);
         let mode = Array::try_from(take(&mut ebpf, "MODE")?);
-        // What a twin is left out of, the first program takes.
-        let loaded = ebpf.programs().filter(|(name, _)| !name.ends_with("_spare"));
+        // What a spare is left out of, a program before it takes. What a call hook is left out of is no change of state: an
+        // owner or a queue is learnt with the next change.
+        let loaded = ebpf
+            .programs()
+            .filter(|(name, _)| !name.contains("_spare") && !CALLS.iter().any(|call| name.starts_with(call)));
         let loaded = loaded.filter_map(|(_, program)| program.fd().ok());
         let programs =
             loaded.map(|fd| format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd()).into()).collect();
@@ -285,7 +291,7 @@ impl Control {
         if let Some(flush) = &mut self.flush {
             flush();
         }
-        // Before the twins' own count, so that an event between the two is not taken for lost.
+        // Before the spares' own count, so that an event between the two is not taken for lost.
         let skipped: u64 =
             self.programs.iter().filter_map(|path| skipped(&std::fs::read_to_string(path).ok()?)).sum();
         let spared = self.losses.get(&SPARED, 0);

@@ -148,6 +148,28 @@ pub fn with_kfuncs(object: &[u8], numbers: Option<[u32; KFUNCS.len()]>) -> Cow<'
     Cow::Owned(object)
 }
 
+/// Further spares of the transition hook, for kernels that let another process run in the middle of a tracepoint (7.x).
+/// With each of them there must be one more process that was stopped inside our programs on the same processor, before an
+/// event is left out.
+pub fn more_spares(tier: Tier) -> &'static [&'static [Hook]] {
+    use At::*;
+    match tier {
+        Tier::TpBtf => &[
+            &[("state_btf_spare_2", Btf("inet_sock_set_state"))],
+            &[("state_btf_spare_3", Btf("inet_sock_set_state"))],
+            &[("state_btf_spare_4", Btf("inet_sock_set_state"))],
+            &[("state_btf_spare_5", Btf("inet_sock_set_state"))],
+        ],
+        Tier::RawTp => &[
+            &[("state_raw_spare_2", Raw("inet_sock_set_state"))],
+            &[("state_raw_spare_3", Raw("inet_sock_set_state"))],
+            &[("state_raw_spare_4", Raw("inet_sock_set_state"))],
+            &[("state_raw_spare_5", Raw("inet_sock_set_state"))],
+        ],
+        _ => &[],
+    }
+}
+
 /// Refuses an object whose boundary is another one: its records would be misread.
 pub fn check_abi(object: &[u8]) -> Result<(), Refusal> {
     let bad = |cause: object::Error| Refusal::Object(cause.to_string());
