@@ -43,7 +43,7 @@ pub const SAFETY_TIMEOUT: Duration = Duration::from_millis(100);
 pub const OBJECT_BUILD: Option<&str> = option_env!("ENETSTAT_OBJECT_BUILD");
 
 /// Beginnings of the names of programs that see calls of processes.
-const CALLS: [&str; 4] = ["accept_", "send_", "receive_", "taken_"];
+const CALLS: [&str; 5] = ["accept_", "connect_", "send_", "receive_", "taken_"];
 
 /// What to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,7 +209,7 @@ impl Stream {
         let losses = PerCpuArray::try_from(take(&mut ebpf, "LOSSES")?);
         let mode = Array::try_from(take(&mut ebpf, "MODE")?);
         // What a spare is left out of, a program before it takes. What a call hook is left out of is no change of state: an
-        // owner or a queue is learnt with the next change.
+        // owner, a port or a queue is learnt with the next change.
         let loaded = ebpf
             .programs()
             .filter(|(name, _)| !name.contains("_spare") && !CALLS.iter().any(|call| name.starts_with(call)));
