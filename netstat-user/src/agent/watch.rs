@@ -110,6 +110,7 @@ impl Watch {
                 Some(cure) => anyhow::anyhow!("{error}: {cure}"),
                 None => anyhow::Error::new(error),
             })?;
+            limits.attached = Mono::now();
             limits.minis = stream
                 .choices()
                 .iter()

@@ -125,7 +125,7 @@ impl Table {
         if may_wait && self.lives_on(index, &moved, out) {
             return;
         }
-        if may_wait && !(self.limits.minis && self.blind.is_none()) {
+        if may_wait && !self.leaves_nothing(moved.at) {
             self.perhaps_time_wait(index, moved);
         } else if moved.to == TcpState::SynSent && self.limits.minis {
             self.begin_connect(index, &moved, out);

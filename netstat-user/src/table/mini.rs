@@ -83,6 +83,11 @@ impl Minis {
 }
 
 impl Table {
+    /// Whether a socket that moved to CLOSE at `at` without a word of a timewait socket has left none.
+    pub(super) fn leaves_nothing(&self, at: Mono) -> bool {
+        self.limits.minis && self.blind.is_none() && at >= self.limits.attached.after(FRESH)
+    }
+
     /// Whether something waits for [`Table::over`].
     pub fn waits(&self) -> bool {
         !self.minis.is_empty()
@@ -132,6 +137,10 @@ impl Table {
 
     pub(super) fn mini(&mut self, seen: MiniSeen, out: &mut Vec<Told>) {
         self.elapse(seen.at, out);
+        if seen.at < self.limits.attached {
+            // What became of it was perhaps not watched; what is there is listed.
+            return;
+        }
         let pointer = seen.pointer.get();
         match (seen.what, seen.identity) {
             (Mini::Begins | Mini::Goes, Some(identity)) => {

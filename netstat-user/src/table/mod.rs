@@ -52,6 +52,8 @@ pub struct Limits {
     /// Whether it also reports what happens to half-open connections and to those in TIME_WAIT, and the port of a socket
     /// that connects.
     pub minis: bool,
+    /// From when on all of them are reported: the hooks are attached one after the other.
+    pub attached: Mono,
     /// Whether there are events that name a socket by its address only, even if its cookie is known.
     pub by_address: bool,
 }
@@ -63,6 +65,7 @@ impl Default for Limits {
             keep_closed: Duration::from_secs(5),
             events: true,
             minis: false,
+            attached: Mono(0),
             by_address: false,
         }
     }
