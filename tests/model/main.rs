@@ -167,3 +167,28 @@ fn nonsense_does_not_panic() {
         }
     }
 }
+
+/// The kernel half may tell the end of a socket twice; by then only its timewait socket is left.
+#[test]
+fn an_end_that_is_told_twice_begins_one_time_wait() {
+    let mut kernel = Kernel::with_minis(true);
+    let mut table = Table::new(Limits { minis: true, ..Limits::default() });
+    let mut events = kernel.connect();
+    for pick in [1, 1, 1, 2] {
+        events.extend(kernel.advance(pick));
+    }
+    events.extend(events.last().copied());
+    let mut told = Vec::new();
+    for event in events {
+        table.learn(kernel.now, netstat_user::model::Fact::Event(event), &mut told);
+    }
+    let steps: Vec<_> = told
+        .iter()
+        .filter_map(|told| match told {
+            Told::Transition(change) => Some((change.from, change.to)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(steps.last(), Some(&(TcpState::FinWait2, TcpState::TimeWait)), "{steps:?}");
+    assert_eq!(steps.len(), 5, "{steps:?}");
+}

@@ -17,8 +17,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 const PACE: Timespec = Timespec { tv_sec: 0, tv_nsec: 6_000_000 };
 /// How long an event may be on its way from its time stamp into the ring.
 const IN_FLIGHT: Duration = Duration::from_millis(2);
-/// How often a flush looks again for a record that is being written: half a second in all.
-const PATIENCE: u32 = 1000;
+/// How often a flush looks again for a record that is being written: five seconds in all. Where the processors are shared
+/// with other machines, a program may stand still for a long time.
+const PATIENCE: u32 = 10_000;
 /// A record that was still being written at the last drain wakes nobody.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// Records in one piece.

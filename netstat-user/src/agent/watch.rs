@@ -3,7 +3,7 @@
 use super::live::{LiveOptions, News, Scope};
 use super::reader::{Batch, Reader};
 use super::worker::{Job, Lister, Reply, Where, Worker};
-use crate::kernel::tier::{Feature, Tier};
+use crate::kernel::tier::{Choice, Feature, Tier};
 use crate::model::{Fact, Mono, Question, States, TcpState, Told};
 use crate::source::stream::{self, Control, Stream};
 use crate::table::Table;
@@ -22,8 +22,10 @@ const QUIET: States = States::of(&[TcpState::SynRecv, TcpState::FinWait2, TcpSta
 const TICK: Duration = Duration::from_millis(100);
 /// How long the table may hold something back before it is asked whether that is over.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// How long the end of a watch waits for the kernel's answers.
+/// How long the end of a watch waits for what has happened until then, and for the kernel's answers.
+const LAST_EVENTS: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(2);
+const UNFINISHED: &str = "what happened last is missing: a record was never finished";
 /// Questions asked in one go.
 const QUESTIONS: usize = 4096;
 /// A listing may take this share of the time (1/50).
@@ -111,10 +113,8 @@ impl Watch {
                 None => anyhow::Error::new(error),
             })?;
             limits.attached = Mono::now();
-            limits.minis = stream
-                .choices()
-                .iter()
-                .any(|choice| choice.feature == Feature::Minis && choice.tier.is_some());
+            let has_minis = |choice: &Choice| choice.feature == Feature::Minis && choice.tier.is_some();
+            limits.minis = stream.choices().iter().any(has_minis);
             limits.by_address = !stream.has_cookies();
             let (ring, mut control) = stream.split();
             control.set_whole(true)?;
@@ -230,8 +230,8 @@ impl Watch {
     /// The last words: what has happened until now, what was lost, and the answers to what that raises. What happens
     /// from here on is no part of the watch.
     async fn finish(&mut self) {
-        let patience = sleep(LAST_WORDS);
-        tokio::pin!(patience);
+        let (patience, hope) = (sleep(LAST_WORDS), sleep(LAST_EVENTS));
+        tokio::pin!(patience, hope);
         let mut flush = self.kernel.as_ref().map(|kernel| kernel.reader.flush());
         loop {
             if flush.is_none() {
@@ -254,7 +254,8 @@ impl Watch {
                     Some(reply) => self.receive(reply),
                     None => break,
                 },
-                () = &mut patience => break,
+                () = &mut patience, if flush.is_none() => break,
+                () = &mut hope => break self.troubles.push(UNFINISHED.to_owned()),
             }
         }
         self.table.conclude(&mut self.told);

@@ -144,6 +144,14 @@ impl Table {
         else {
             return false;
         };
+        // Its timewait socket is known: that the socket closed was told, or shown by a listing that was ahead.
+        if row.flags.has(Flags::MINISOCK)
+            && !self.pending.contains_key(&index)
+            && moved.to == TcpState::Close
+            && matches!(moved.from, TcpState::FinWait2 | TcpState::Closing)
+        {
+            return true;
+        }
         let pending = self.pending.get(&index).map(|pending| (pending.from, pending.to, pending.at));
         let last = pending.unwrap_or((moved.from, row.state, row.since));
         row.flags.has(Flags::SINCE)
