@@ -13,7 +13,7 @@ const SETTLING: u64 = 500_000_000;
 #[test]
 fn a_start_amid_traffic_misses_and_doubles_nothing() -> Result<()> {
     let Some(tier) = need(Need::Events)? else { return Ok(()) };
-    let starts = scale("ENETSTAT_TEST_STARTS", 100)?;
+    let starts = scale("ENETSTAT_TEST_STARTS", 40)?;
     // One round of workload carries several starts, so that the truth of each round stays small.
     let mut left = starts;
     let (mut whole, mut partial, mut lossy) = (0, 0, 0);

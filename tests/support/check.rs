@@ -281,7 +281,9 @@ fn report_each(
             if lines[index - 1].timestamp > line.timestamp {
                 fault(Fault::Order(step));
             }
-            if line.spent_ns.is_none() {
+            // What only a listing showed began at some time before.
+            let seen_begin = lines[index - 1].learnt.as_deref() != Some("listing");
+            if line.spent_ns.is_none() && seen_begin {
                 fault(Fault::NoDuration(step));
             }
         }
