@@ -24,7 +24,7 @@ fn a_start_amid_traffic_misses_and_doubles_nothing() -> Result<()> {
         partial += seen.partial;
         lossy += seen.lossy;
     }
-    // A classic tracepoint has no twin: what interrupts it while it runs is left out, and said to be.
+    // A classic tracepoint has no spare: what interrupts it while it runs is left out, and said to be.
     let allowed = if tier.name.as_deref() == Some("tracepoint") { starts / 2 } else { starts / 10 };
     ensure!(lossy <= allowed, "{lossy} of {starts} starts lost events");
     // A race that nothing took part in proves nothing.

@@ -43,10 +43,7 @@ impl Table {
     fn nameless(&self, listing: &Listing) -> ByPlace {
         let mut by_place = ByPlace::default();
         for (index, row) in self.rows.iter() {
-            // What closed meanwhile may have been listed before.
-            let there =
-                row.state != TcpState::Close || row.flags.has(Flags::SINCE) && row.since >= listing.began;
-            if there && (row.cookie == 0 || !listing.cookies) {
+            if was_there(row, listing) && (row.cookie == 0 || !listing.cookies) {
                 by_place.entry(row.place()).or_default().push(index);
             }
         }
@@ -56,15 +53,12 @@ impl Table {
     /// Whether a listed request has become a connection that the table knows: a dump takes hold of some sockets at a time and
     /// tells them afterwards (`inet_diag_dump_icsk`, net/ipv4/inet_diag.c, 6.12), under a cookie made just then.
     fn is_taken(&self, seen: &SockRow, listing: &Listing, taken: &mut Option<FxHashSet<Place>>) -> bool {
-        let there = |row: &Row| {
-            row.state != TcpState::Close || row.flags.has(Flags::SINCE) && row.since >= listing.began
-        };
         // A request may take the place of a TIME_WAIT, which only events tell.
         let may_go = |row: &Row| row.state == TcpState::TimeWait && !self.limits.minis;
         let all = || {
             self.rows
                 .iter()
-                .filter(|(_, row)| there(row) && !may_go(row))
+                .filter(|(_, row)| was_there(row, listing) && !may_go(row))
                 .map(|(_, row)| row.place())
                 .collect()
         };
@@ -262,6 +256,11 @@ impl Table {
         let corrected = self.counts.corrected - blind.corrected_before;
         out.push(Told::Repaired(Repair { since: blind.since, at, lost: blind.lost, corrected }));
     }
+}
+
+/// Whether the listing may show the row: what closed meanwhile may have been listed before.
+fn was_there(row: &Row, listing: &Listing) -> bool {
+    row.state != TcpState::Close || row.flags.has(Flags::SINCE) && row.since >= listing.began
 }
 
 /// Whether a listed socket is a half-open connection: only those have no inode; a socket between two opens has one.
