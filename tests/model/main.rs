@@ -192,3 +192,50 @@ fn an_end_that_is_told_twice_begins_one_time_wait() {
     assert_eq!(steps.last(), Some(&(TcpState::FinWait2, TcpState::TimeWait)), "{steps:?}");
     assert_eq!(steps.len(), 5, "{steps:?}");
 }
+
+/// An event comes before its effect, and where a tracepoint can be preempted (7.x) the process may be stopped between the two:
+/// a listing that begins later still shows the state before, or nothing of a socket that is about to connect.
+#[test]
+fn a_listing_that_lags_behind_an_event_changes_nothing() {
+    use netstat_user::model::{Answer, Fact, States};
+    let mut kernel = Kernel::new(true);
+    let mut table = Table::new(Limits::default());
+    let mut told = Vec::new();
+    let (mut before, mut last) = (Vec::new(), Vec::new());
+    let shown = |kernel: &mut Kernel| {
+        let mut rows = Vec::new();
+        for second in [false, true] {
+            kernel.half(second, States::ALL, &mut rows);
+        }
+        rows
+    };
+    for pick in 0..4 {
+        let events = if pick == 0 { kernel.connect() } else { kernel.advance(0) };
+        for event in events {
+            table.learn(kernel.now, Fact::Event(event), &mut told);
+        }
+        let steps = told.len();
+        kernel.now = kernel.now.after(std::time::Duration::from_millis(1));
+        let began = kernel.now;
+        kernel.now = kernel.now.after(std::time::Duration::from_millis(1));
+        let listing = kernel.listing(began, States::ALL, before.clone(), false);
+        table.learn(kernel.now, Fact::Listing(listing), &mut told);
+        let mut questions = Vec::new();
+        table.questions(kernel.now, 9, &mut questions);
+        if pick == 0 {
+            assert_eq!(questions.len(), 1, "the listing did not show it");
+            for question in questions {
+                let answer = Answer { token: question.token, at: kernel.now, row: None };
+                table.learn(kernel.now, Fact::Answer(answer), &mut told);
+            }
+        }
+        assert_eq!(&told[steps..], [], "after step {pick}");
+        assert_eq!(table.counts().repaired, 0);
+        last = std::mem::replace(&mut before, shown(&mut kernel));
+    }
+    // What still lags after a minute is the truth: an event that never took effect.
+    kernel.now = kernel.now.after(std::time::Duration::from_secs(60));
+    let listing = kernel.listing(kernel.now, States::ALL, last, false);
+    table.learn(kernel.now, Fact::Listing(listing), &mut told);
+    assert_eq!(table.counts().repaired, 1, "{told:#?}");
+}

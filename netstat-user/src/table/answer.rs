@@ -1,7 +1,7 @@
 //! What has no events is asked about: sockets that may have gone to TIME_WAIT, timewait sockets, half-open requests, and
 //! whatever a listing did not show.
 
-use super::row::{Flags, Place};
+use super::row::{Flags, Place, Row};
 use super::{Change, Table};
 use crate::model::{Answer, Learnt, Mono, Moved, SockRow, TcpState, TimerKind, Told};
 use std::time::Duration;
@@ -10,6 +10,9 @@ use std::time::Duration;
 const TIMER_SLACK: Duration = Duration::from_millis(12);
 /// Pause between two questions about a socket that changes without events.
 pub(super) const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// An event is told before it takes effect (`inet_sk_set_state`, net/ipv4/af_inet.c, 6.12). Where tracepoints can be preempted
+/// (7.x) the process may be stopped in between for as long as others keep the processor.
+const LAG: Duration = Duration::from_secs(2);
 
 impl Table {
     /// Tells a move to TIME_WAIT that still waits for the kernel's word, when the word cannot come any more.
@@ -94,6 +97,9 @@ impl Table {
         if let (Some(end), None) = (self.ending(index), answer.row) {
             return self.end_mini(index, end, out);
         }
+        if self.lags(row, answer.row.map(|seen| seen.state), answer.at) {
+            return self.ask_at(index, answer.at.after(ASK_AGAIN));
+        }
         let mini = row.mini;
         let unannounced = (flags.has(Flags::MINISOCK) || flags.has(Flags::REQUEST)) && mini == 0;
         match answer.row {
@@ -125,6 +131,22 @@ impl Table {
                 self.transit(index, Change::seen(answer.at, state, TcpState::Close, learnt), out);
             }
         }
+    }
+
+    /// Whether what the kernel shows (`None`: nothing) at the time `at` is only what was before the row's last event. A socket
+    /// about to connect or to listen is not shown until it does.
+    pub(super) fn lags(&self, row: &Row, shown: Option<TcpState>, at: Mono) -> bool {
+        let state = row.state;
+        let is_older = match shown {
+            _ if !row.flags.has(Flags::SINCE) => false,
+            Some(shown) => {
+                shown != state
+                    && (state == TcpState::Close || shown.may_become(state) && !state.may_become(shown))
+            }
+            None => matches!(state, TcpState::SynSent | TcpState::Listen),
+        };
+        let is_known = self.blind.is_none_or(|blind| row.since > blind.until);
+        is_older && is_known && at.since(row.since) < LAG
     }
 
     /// The kernel's word on a socket that left FIN_WAIT2 or CLOSING for CLOSE.

@@ -1,6 +1,6 @@
 //! What the table makes of a listing.
 
-use super::answer::{is_minisock, place, tuple};
+use super::answer::{ASK_AGAIN, is_minisock, place, tuple};
 use super::row::{Flags, Place, Row, nowhere};
 use super::{Change, Table};
 use crate::model::{Answer, Identity, Learnt, Listing, Mono, Repair, SockRow, TcpState, Told};
@@ -123,6 +123,9 @@ impl Table {
             self.adopt(index, seen);
             return;
         }
+        if self.lags(row, Some(seen.state), listing.ended) {
+            return self.ask_at(index, listing.ended.after(ASK_AGAIN));
+        }
         // What changes without events is learnt here by design and repairs nothing. A request that was completed does
         // have events, and what is in the ring has been learnt before the listing: they are lost.
         let unannounced = flags.has(Flags::MINISOCK);
@@ -220,13 +223,16 @@ impl Table {
             .map(|(index, _)| index)
             .collect();
         for index in absent {
-            let Some(row) = self.rows.at_mut(index) else { continue };
+            let Some(row) = self.rows.at(index) else { continue };
             // Without its port a socket cannot be asked about. It has its events, unless some were lost.
             let nameless = row.tuple.lport == 0;
             if nameless && self.blind.is_none() && listing.cookies {
                 continue;
             }
             if nameless || !listing.cookies {
+                if self.lags(row, None, listing.ended) {
+                    continue;
+                }
                 let (state, quiet) = (row.state, row.flags.has(Flags::MINISOCK | Flags::REQUEST));
                 if !quiet {
                     self.count_repair();
@@ -238,7 +244,9 @@ impl Table {
                 );
                 continue;
             }
-            if !row.flags.has(Flags::ABSENT) {
+            if !row.flags.has(Flags::ABSENT)
+                && let Some(row) = self.rows.at_mut(index)
+            {
                 row.flags.set(Flags::ABSENT);
                 self.absent += 1;
             }
