@@ -1,8 +1,10 @@
 //! Benchmarks: enetstat beside its peers, in one run on one machine. Ratios mean more than figures: the machine is never the same.
 //!
+//! `bench list [--sockets N]... [--repetitions N] [--only NAME]...`,
 //! `bench trace [--connections N] [--repetitions N] [--only NAME]...`
 
 mod kernel;
+mod list;
 mod measure;
 mod peers;
 mod report;
@@ -20,12 +22,15 @@ struct Flags {
 
 #[derive(Subcommand)]
 enum What {
+    /// Price of a listing, with and without owners, beside netstat, ss and lsof
+    List(list::Flags),
     /// Price and losses of tracing connections that open and close at full speed
     Trace(trace::Flags),
 }
 
 fn main() -> Result<()> {
     match Flags::parse().what {
+        What::List(flags) => list::run(&flags),
         What::Trace(flags) => trace::run(&flags),
     }
 }

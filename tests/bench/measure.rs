@@ -1,7 +1,47 @@
 //! What a process costs.
 
 use anyhow::{Context, Result, ensure};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
+
+/// What a process cost from its start to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole {
+    pub wall: Duration,
+    /// User and system time, its own and that of the children it waited for.
+    pub cpu: Duration,
+    /// Greatest resident size, in bytes.
+    pub peak: u64,
+    pub status: ExitStatus,
+}
+
+/// Runs a process to its end.
+///
+/// # Errors
+/// It cannot be started.
+pub fn whole(command: &mut Command) -> Result<Whole> {
+    use std::os::unix::process::ExitStatusExt;
+    let begin = Instant::now();
+    let child = command.spawn()?;
+    let mut status = 0;
+    // SAFETY: all-zero bytes are a valid rusage.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to writable values of their type; nobody else waits for this child.
+    let waited =
+        unsafe { libc::wait4(libc::pid_t::try_from(child.id())?, &raw mut status, 0, &raw mut usage) };
+    let wall = begin.elapsed();
+    netstat_tests::sys::checked(waited)?;
+    let peak = usage.ru_maxrss.unsigned_abs() * 1024;
+    Ok(Whole { wall, cpu: spent(&usage), peak, status: ExitStatus::from_raw(status) })
+}
+
+/// User and system time.
+fn spent(usage: &libc::rusage) -> Duration {
+    let time = |value: libc::timeval| {
+        Duration::from_secs(value.tv_sec.unsigned_abs()) + Duration::from_micros(value.tv_usec.unsigned_abs())
+    };
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
 
 /// CPU time, user and system, of a running process with all its threads.
 ///
@@ -27,10 +67,7 @@ pub fn cpu_of_children() -> Result<Duration> {
     // SAFETY: the pointer is to a writable rusage.
     let result = unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) };
     netstat_tests::sys::checked(result)?;
-    let time = |value: libc::timeval| {
-        Duration::from_secs(value.tv_sec.unsigned_abs()) + Duration::from_micros(value.tv_usec.unsigned_abs())
-    };
-    Ok(time(usage.ru_utime) + time(usage.ru_stime))
+    Ok(spent(&usage))
 }
 
 /// Greatest resident size so far, in bytes.

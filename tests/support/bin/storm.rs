@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use clap::Parser;
-use netstat_tests::{actor, storm};
+use netstat_tests::{actor, crowd, storm};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,6 +48,7 @@ fn main() -> Result<()> {
     match words.split_first() {
         Some((role, words)) if role == "client" => storm::client(words),
         Some((role, words)) if role == "server" => storm::server(words),
+        Some((role, words)) if role == "sitter" => crowd::sitter(words),
         Some((role, _)) if role == "actor" => actor::play(),
         _ => {
             let flags = Flags::parse();
