@@ -1,6 +1,7 @@
 //! Benchmarks: enetstat beside its peers, in one run on one machine. Ratios mean more than figures: the machine is never the same.
 //!
 //! `bench list [--sockets N]... [--repetitions N] [--only NAME]...`,
+//! `bench table [--rows N]... [--events N]`,
 //! `bench trace [--connections N] [--repetitions N] [--only NAME]...`
 
 mod kernel;
@@ -8,6 +9,7 @@ mod list;
 mod measure;
 mod peers;
 mod report;
+mod table;
 mod trace;
 
 use anyhow::Result;
@@ -24,6 +26,8 @@ struct Flags {
 enum What {
     /// Price of a listing, with and without owners, beside netstat, ss and lsof
     List(list::Flags),
+    /// Price of a record inside the program, and of a connection in memory
+    Table(table::Flags),
     /// Price and losses of tracing connections that open and close at full speed
     Trace(trace::Flags),
 }
@@ -31,6 +35,7 @@ enum What {
 fn main() -> Result<()> {
     match Flags::parse().what {
         What::List(flags) => list::run(&flags),
+        What::Table(flags) => table::run(&flags),
         What::Trace(flags) => trace::run(&flags),
     }
 }
