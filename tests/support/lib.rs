@@ -4,6 +4,7 @@
 //! independent sock_diag client, and the trace is read through the JSON that users read.
 
 pub mod actor;
+pub mod census;
 pub mod check;
 pub mod crowd;
 pub mod fuzzed;
