@@ -41,10 +41,10 @@ impl Change {
     }
 
     /// Why the connection ends with this. The kernel's error says most (`tcp_reset`, net/ipv4/tcp_input.c, 6.12); the rest
-    /// follows from the state that is left, and from whether a process or the network caused it.
-    fn reason(&self) -> Option<Reason> {
+    /// follows from the state that is left, and from whether a process or the network caused it. `child`: of a listener.
+    fn reason(&self, child: bool) -> Option<Reason> {
         use TcpState::{
-            CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, SynRecv, SynSent, TimeWait,
+            Close, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, SynRecv, SynSent, TimeWait,
         };
         match i32::from(self.err) {
             0 => {}
@@ -66,6 +66,9 @@ impl Change {
             (SynRecv | Established | CloseWait | FinWait1 | FinWait2, _, _) if self.actor.is_some() => {
                 Some(Reason::Aborted)
             }
+            // The listener was closed before somebody accepted it; nobody has locked it then (`inet_child_forget`,
+            // net/ipv4/inet_connection_sock.c, 6.12).
+            (Established | CloseWait, Close, _) if child && self.learnt == Learnt::Event => Some(Reason::Aborted),
             _ => None,
         }
     }
@@ -113,7 +116,7 @@ impl Table {
     /// Tells a change that the row already shows.
     pub(super) fn tell(&mut self, index: u32, change: Change, spent: Option<Duration>, out: &mut Vec<Told>) {
         let Some(row) = self.rows.at_mut(index) else { return };
-        let minisock = row.flags.has(Flags::MINISOCK);
+        let (minisock, child) = (row.flags.has(Flags::MINISOCK), row.flags.has(Flags::PASSIVE));
         let over = !row.flags.has(Flags::ENDED)
             && !matches!(change.from, TcpState::Listen | TcpState::Close)
             && (change.to == TcpState::Close || minisock);
@@ -123,7 +126,7 @@ impl Table {
         let Change { at, from, to, learnt, err, actor, totals, mini: _ } = change;
         let ends = to == TcpState::Close && !matches!(from, TcpState::Listen | TcpState::Close);
         // What is left of an orphan in FIN_WAIT2 has not ended yet.
-        let reason = (ends || over && to == TcpState::TimeWait).then(|| change.reason()).flatten();
+        let reason = (ends || over && to == TcpState::TimeWait).then(|| change.reason(child)).flatten();
         let Some(row) = self.rows.at(index) else { return };
         let conn = self.conn(row);
         if from != to {
@@ -188,7 +191,7 @@ mod tests {
         let ends = |from, to, err: i32, acts: bool, mini| {
             let change = Change::seen(Mono(1), from, to, Learnt::Event);
             let actor = NonZeroU32::new(7).filter(|_| acts);
-            Change { err: err as u16, actor, mini, ..change }.reason()
+            Change { err: err as u16, actor, mini, ..change }.reason(false)
         };
         for (from, to, err, acts, mini, reason) in [
             (LastAck, Close, 0, false, None, Some(Reason::Closed)),
@@ -210,5 +213,8 @@ mod tests {
         ] {
             assert_eq!(ends(from, to, err, acts, mini), reason, "{from:?} -> {to:?}, {err}");
         }
+        let forgotten = Change::seen(Mono(1), Established, Close, Learnt::Event);
+        assert_eq!(forgotten.reason(true), Some(Reason::Aborted));
+        assert_eq!(Change { learnt: Learnt::Listing, ..forgotten }.reason(true), None);
     }
 }

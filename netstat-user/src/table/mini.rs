@@ -145,11 +145,12 @@ impl Table {
         match (seen.what, seen.identity) {
             (Mini::Begins | Mini::Goes, Some(identity)) => {
                 // A segment that ends it is thrown away after that, which is told too: only a timer contradicts.
-                if seen.what == Mini::Begins {
-                    self.minis.ending.remove(&pointer);
-                }
+                let ended = match seen.what {
+                    Mini::Begins => self.minis.ending.remove(&pointer),
+                    _ => self.minis.ending.get(&pointer).copied(),
+                };
                 match self.minis.rows.get(&pointer) {
-                    Some(&index) => self.goes(index, &seen, &identity, out),
+                    Some(&index) => self.goes(index, &seen, &identity, ended, out),
                     None if seen.state == TcpState::SynRecv => self.request(&seen, identity, out),
                     None => self.timewait(&seen, &identity, out),
                 }
@@ -169,13 +170,20 @@ impl Table {
         }
     }
 
-    /// A request or timewait socket that is known is told of again.
-    fn goes(&mut self, index: u32, seen: &MiniSeen, identity: &Identity, out: &mut Vec<Told>) {
+    /// A request or timewait socket that is known is told of again. `ended`: an end of it that waited to be told.
+    fn goes(
+        &mut self,
+        index: u32,
+        seen: &MiniSeen,
+        identity: &Identity,
+        ended: Option<End>,
+        out: &mut Vec<Told>,
+    ) {
         let Some(row) = self.rows.at(index) else { return };
         if row.place() != Place::of(identity.netns, &identity.tuple) || row.state == TcpState::Close {
-            // Its memory is another's now: the end of the first was lost.
+            // Its memory is another's now: it is over, or its end was lost.
             let pointer = row.mini;
-            self.end_mini(index, End { at: seen.at, how: Mini::Over }, out);
+            self.end_mini(index, ended.unwrap_or(End { at: seen.at, how: Mini::Over }), out);
             self.minis.rows.remove(&pointer);
             if seen.state == TcpState::SynRecv {
                 self.request(seen, *identity, out);
@@ -364,5 +372,49 @@ impl Table {
         row.tuple = seen.identity.tuple;
         self.make_room(index, seen.at, out);
         self.connects(index, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Endpoint, Event, Fact, Family, Reason, Tuple};
+    use crate::table::Limits;
+    use std::net::Ipv4Addr;
+
+    fn seen(at: u64, what: Mini, port: u16) -> Fact {
+        let end = |port| Endpoint { addr: Ipv4Addr::LOCALHOST.into(), port };
+        let tuple = Tuple::new(end(80), end(port), Family::V4, 0);
+        let told = matches!(what, Mini::Begins | Mini::Goes);
+        Fact::Event(Event::Mini(MiniSeen {
+            at: Mono(at),
+            pointer: NonZeroU64::MIN,
+            cookie: None,
+            what,
+            state: TcpState::SynRecv,
+            identity: told.then_some(Identity { tuple, netns: 1, uid: None, cgroup: None }),
+        }))
+    }
+
+    /// The kernel gives the memory of a request that was reset to the next one at once.
+    #[test]
+    fn the_next_request_in_the_same_memory_leaves_the_end_of_the_first_as_it_was() {
+        let mut table = Table::new(Limits { minis: true, ..Limits::default() });
+        let mut out = Vec::new();
+        for (at, what, port) in [
+            (10_000, Mini::Begins, 1000),
+            (20_000, Mini::Stopped, 1000),
+            (90_000, Mini::Begins, 1001),
+        ] {
+            table.learn(Mono(at), seen(at, what, port), &mut out);
+        }
+        let ends: Vec<_> = out
+            .iter()
+            .filter_map(|told| match told {
+                Told::Transition(told) if told.to == TcpState::Close => Some((told.at, told.spent, told.reason)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(ends, [(Mono(20_000), Some(Duration::from_micros(10)), Some(Reason::Reset))]);
     }
 }

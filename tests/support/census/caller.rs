@@ -269,7 +269,8 @@ impl Caller {
         for Opened { stream, mut caller, mut called } in waiting {
             close(stream, Act::Suffer)?;
             Life::reset_by(&mut called, &mut caller);
-            called.closed = Some(closed);
+            // The listener's process has them not locked when it gives them up.
+            called.closed = Some((0, closed.1));
             self.lives.extend([caller, called]);
         }
         let opened = Window(done.opened.0, done.opened.1);

@@ -280,7 +280,7 @@ fn people(life: &Life, lines: &[&Line], faults: &mut Vec<Fault>) {
         let closes = closing.is_some_and(|closing| std::ptr::eq(closing, *line));
         let right = match (line.actor, life.opened, life.closed) {
             (actor, Some((pid, _)), _) if opens => actor == Some(pid),
-            (actor, _, Some((pid, _))) if closes => actor == Some(pid),
+            (actor, _, Some((pid, _))) if closes => actor == Some(pid).filter(|pid| *pid != 0),
             (None, ..) => true,
             (Some(actor), ..) => life.owners.contains(&actor),
         };

@@ -101,7 +101,7 @@ pub struct Life {
     pub owners: Vec<u32>,
     /// Who called connect or listen, and when.
     pub opened: Option<(u32, Window)>,
-    /// Who closed it, if that made it change its state, and when.
+    /// Who closed it, if that made it change its state, and when; 0: nobody whom the kernel could name.
     pub closed: Option<(u32, Window)>,
     /// `enetstat.end.reason`.
     pub reason: Option<&'static str>,

@@ -46,7 +46,6 @@ pub fn play(
     life.cookie = Some(sys::cookie(listener.as_fd())?);
     life.path = vec![Close, Listen];
     life.opened = Some((std::process::id(), opened));
-    stage.lives.push(life);
     for _ in 0..count / 2 {
         stage.half_open(true)?;
     }
@@ -64,6 +63,10 @@ pub fn play(
         ensure!(Instant::now() < until, "half-open connections do not end");
         std::thread::sleep(Duration::from_millis(100));
     }
+    let (closed, ()) = Window::of(|| drop::<TcpListener>(listener));
+    life.path.push(Close);
+    life.closed = Some((std::process::id(), closed));
+    stage.lives.push(life);
     Ok(stage.lives)
 }
 
@@ -100,12 +103,16 @@ impl Stage<'_> {
     fn half_open(&mut self, reset: bool) -> Result<()> {
         let mut wire = self.peer.toward(LISTENS);
         wire.send(SYN)?;
+        let mut closed = None;
         if reset {
             wire.wait(SYN | ACK)?;
-            wire.send(RST)?;
+            let (window, sent) = Window::of(|| wire.send(RST));
+            sent?;
+            closed = Some((0, window));
         }
         let mut life = self.life(Kind::HalfOpen, wire.other.into(), wire.own.into());
         life.path = vec![Listen, SynRecv, Close];
+        life.closed = closed;
         life.reason = Some(if reset { "reset" } else { "timed_out" });
         self.lives.push(life);
         Ok(())
