@@ -175,7 +175,7 @@ impl Peer {
         let count = self.count.get() + 1;
         self.count.set(count);
         let own = SocketAddrV4::new(PEER, 20_000 + count);
-        let seq = u32::from(count) * 1_000_000;
+        let seq = u32::from(count).wrapping_mul(1_000_000);
         Wire { peer: self, own, other: SocketAddrV4::new(OWN, to), seq, ack: 0, timestamp: None }
     }
 

@@ -106,7 +106,6 @@ impl Caller {
             peer: nobody.parse().expect("is an address"),
             cookie: Some(cookie),
             path: vec![Close, Listen],
-            replaced: false,
             owners: vec![self.partner.pid],
             opened: Some((self.partner.pid, opened)),
             closed: None,
@@ -138,7 +137,6 @@ impl Caller {
             peer: stream.peer_addr()?,
             cookie: Some(sys::cookie(stream.as_fd())?),
             path: BEGINS.to_vec(),
-            replaced: false,
             owners: vec![own],
             opened: Some((own, opened)),
             closed: None,
@@ -238,7 +236,6 @@ impl Caller {
             peer: refusing.addr,
             cookie: Some(sys::cookie(socket.as_fd())?),
             path: vec![Close, SynSent, Close],
-            replaced: false,
             owners: vec![own],
             opened: Some((own, opened)),
             closed: None,
@@ -287,9 +284,7 @@ impl Caller {
         let (listener, to) = Self::target(turn);
         let port = REUSED + (turn % 4000) as u16;
         let opened = self.connect(Kind::Reused, to, Some(port))?;
-        let (caller, mut called) = self.live(opened, turn, listener, Act::Lead)?;
-        called.path.push(Close);
-        called.replaced = true;
+        let (caller, called) = self.live(opened, turn, listener, Act::Lead)?;
         self.lives.extend([caller, called]);
         let opened = self.connect(Kind::Reused, to, Some(port))?;
         let (caller, called) = self.live(opened, turn, listener, Act::Suffer)?;
@@ -306,11 +301,7 @@ impl Caller {
                 let port = REUSED + 4000 + (turn % 4000) as u16;
                 let opened = self.connect(Kind::Reused, to, Some(port))?;
                 let act = if second { Act::Suffer } else { Act::Follow };
-                let (mut caller, called) = self.live(opened, turn, listener, act)?;
-                if !second {
-                    caller.path.push(Close);
-                    caller.replaced = true;
-                }
+                let (caller, called) = self.live(opened, turn, listener, act)?;
                 self.lives.extend([caller, called]);
             }
             if !second {

@@ -65,6 +65,8 @@ pub enum Fault {
     Spent(TcpState, Option<u64>),
     /// TIME_WAIT lasted so many nanoseconds, or has not ended.
     TimeWait(Option<u64>),
+    /// TIME_WAIT is told to have lasted into the life of the connection that took its place.
+    Overlap,
     Preexisting,
 }
 
@@ -118,12 +120,26 @@ pub fn judge(truth: &[Life], lines: &[Line], demands: &Demands) -> Verdict {
     }
     for (place, lives) in true_lives {
         // Those with the same addresses followed each other, in both accounts.
-        let mut told = told.remove(&place).unwrap_or_default().into_iter();
-        for life in lives {
+        let mut told = told.remove(&place).unwrap_or_default().into_iter().peekable();
+        let mut lives = lives.into_iter().peekable();
+        while let Some(life) = lives.next() {
             *verdict.ends.entry(life.kind).or_default() += 1;
+            let mut life = life.clone();
+            let waits = life.path.last() == Some(&TimeWait);
+            if waits && lives.peek().is_some() {
+                life.path.push(Close);
+            }
             match told.next() {
-                Some(lines) => examine(life, &lines, demands, &mut verdict),
-                None => verdict.faults.push((Some(life.clone().into()), String::new(), Fault::Missing)),
+                Some(lines) => {
+                    // A connect moves to SYN_SENT before it looks for a port, and finds the TIME_WAIT.
+                    let next = told.peek().filter(|_| waits);
+                    let next = next.and_then(|next| next.iter().find(|line| line.state != Some(SynSent)));
+                    if next.is_some_and(|next| lines.last().is_some_and(|last| last.timestamp > next.timestamp)) {
+                        verdict.faults.push((Some(life.clone().into()), shown(&lines), Fault::Overlap));
+                    }
+                    examine(&life, &lines, demands, &mut verdict);
+                }
+                None => verdict.faults.push((Some(life.into()), String::new(), Fault::Missing)),
             }
         }
         for lines in told {

@@ -82,7 +82,8 @@ impl Window {
     }
 }
 
-/// The whole life of one socket, from CLOSE to CLOSE or TIME_WAIT.
+/// The whole life of one socket, from CLOSE to CLOSE or TIME_WAIT. What ends a TIME_WAIT is the kernel's timer, or the next life
+/// with the same addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Life {
     pub kind: Kind,
@@ -95,8 +96,6 @@ pub struct Life {
     pub cookie: Option<u64>,
     /// States in their order, the first one included.
     pub path: Vec<TcpState>,
-    /// Its TIME_WAIT ends before the kernel's timer does it: another connection takes its place.
-    pub replaced: bool,
     /// Processes that it may be said to belong to.
     pub owners: Vec<u32>,
     /// Who called connect or listen, and when.
@@ -155,7 +154,7 @@ impl Life {
         let states: Vec<&str> = self.path.iter().map(|state| state.name()).collect();
         let value = json!({
             "kind": format!("{:?}", self.kind), "number": self.number, "netns": self.netns, "local": self.local.to_string(),
-            "peer": self.peer.to_string(), "cookie": self.cookie, "path": states, "replaced": self.replaced,
+            "peer": self.peer.to_string(), "cookie": self.cookie, "path": states,
             "owners": self.owners, "opened": act(&self.opened), "closed": act(&self.closed), "reason": self.reason,
             "first": self.first, "error": self.error, "bytes": self.bytes.map(|(sent, received)| [sent, received]),
         });
@@ -184,7 +183,6 @@ impl Life {
             peer: value["peer"].as_str()?.parse().ok()?,
             cookie: value["cookie"].as_u64(),
             path,
-            replaced: value["replaced"].as_bool()?,
             owners: value["owners"].as_array()?.iter().filter_map(number).collect(),
             opened: act("opened"),
             closed: act("closed"),
@@ -223,7 +221,6 @@ mod tests {
                 peer: "127.0.0.1:2".parse()?,
                 cookie: Some(u64::MAX),
                 path: [&BEGINS[..], &CLOSES].concat(),
-                replaced: true,
                 owners: vec![1, 2],
                 opened: Some((1, Window(2, 3))),
                 closed: None,

@@ -88,7 +88,6 @@ impl Stage<'_> {
             peer,
             cookie: None,
             path: Vec::new(),
-            replaced: false,
             owners: vec![std::process::id()],
             opened: None,
             closed: None,
