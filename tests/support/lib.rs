@@ -19,6 +19,7 @@ pub mod story;
 pub mod sys;
 pub mod traffic;
 pub mod truth;
+pub mod watcher;
 
 pub use actor::Actor;
 pub use json::Line;

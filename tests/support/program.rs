@@ -123,6 +123,11 @@ impl Trace {
         self.child.id()
     }
 
+    /// The file that it writes to.
+    pub fn file(&self) -> std::path::PathBuf {
+        self.out.path().to_owned()
+    }
+
     /// What it has written so far, whole lines only.
     ///
     /// # Errors

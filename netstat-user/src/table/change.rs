@@ -68,7 +68,9 @@ impl Change {
             }
             // The listener was closed before somebody accepted it; nobody has locked it then (`inet_child_forget`,
             // net/ipv4/inet_connection_sock.c, 6.12).
-            (Established | CloseWait, Close, _) if child && self.learnt == Learnt::Event => Some(Reason::Aborted),
+            (Established | CloseWait, Close, _) if child && self.learnt == Learnt::Event => {
+                Some(Reason::Aborted)
+            }
             _ => None,
         }
     }

@@ -401,17 +401,17 @@ mod tests {
     fn the_next_request_in_the_same_memory_leaves_the_end_of_the_first_as_it_was() {
         let mut table = Table::new(Limits { minis: true, ..Limits::default() });
         let mut out = Vec::new();
-        for (at, what, port) in [
-            (10_000, Mini::Begins, 1000),
-            (20_000, Mini::Stopped, 1000),
-            (90_000, Mini::Begins, 1001),
-        ] {
+        for (at, what, port) in
+            [(10_000, Mini::Begins, 1000), (20_000, Mini::Stopped, 1000), (90_000, Mini::Begins, 1001)]
+        {
             table.learn(Mono(at), seen(at, what, port), &mut out);
         }
         let ends: Vec<_> = out
             .iter()
             .filter_map(|told| match told {
-                Told::Transition(told) if told.to == TcpState::Close => Some((told.at, told.spent, told.reason)),
+                Told::Transition(told) if told.to == TcpState::Close => {
+                    Some((told.at, told.spent, told.reason))
+                }
                 _ => None,
             })
             .collect();

@@ -37,6 +37,17 @@ impl Demands {
         Self { namespaces, midnight, end: u64::MAX }
     }
 
+    /// The time of a line on CLOCK_MONOTONIC, taken as a time of the last day.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn moment(&self, line: &Line) -> anyhow::Result<u64> {
+        let now = crate::sys::monotonic();
+        let ago = (now + self.midnight + DAY - nanoseconds(line)?) % DAY;
+        // The program's clock may be ahead by a little.
+        Ok(if ago > DAY / 2 { now + (DAY - ago) } else { now.saturating_sub(ago) })
+    }
+
     /// Whether a time of day lies within a window of CLOCK_MONOTONIC.
     fn within(&self, time: u64, window: Window) -> bool {
         let begin = (window.0 + self.midnight + DAY - CLOCK) % DAY;
@@ -84,7 +95,13 @@ pub struct Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ends: u64 = self.ends.values().sum();
-        writeln!(f, "{} differences in {ends} ends and {} lines: {:?}", self.faults.len(), self.lines, self.ends)?;
+        writeln!(
+            f,
+            "{} differences in {ends} ends and {} lines: {:?}",
+            self.faults.len(),
+            self.lines,
+            self.ends
+        )?;
         writeln!(f, "not by an event: {:?}", self.deduced)?;
         let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
         for (life, _, fault) in &self.faults {
@@ -134,7 +151,9 @@ pub fn judge(truth: &[Life], lines: &[Line], demands: &Demands) -> Verdict {
                     // A connect moves to SYN_SENT before it looks for a port, and finds the TIME_WAIT.
                     let next = told.peek().filter(|_| waits);
                     let next = next.and_then(|next| next.iter().find(|line| line.state != Some(SynSent)));
-                    if next.is_some_and(|next| lines.last().is_some_and(|last| last.timestamp > next.timestamp)) {
+                    if next
+                        .is_some_and(|next| lines.last().is_some_and(|last| last.timestamp > next.timestamp))
+                    {
                         verdict.faults.push((Some(life.clone().into()), shown(&lines), Fault::Overlap));
                     }
                     examine(&life, &lines, demands, &mut verdict);
@@ -166,7 +185,8 @@ fn group<'a>(
     let mut lives: Vec<Vec<&Line>> = Vec::new();
     let mut by_number: FxHashMap<u64, usize> = FxHashMap::default();
     let ours = |line: &&Line| {
-        line.kind == LineKind::Transition && line.netns.is_none_or(|netns| demands.namespaces.contains(&netns))
+        line.kind == LineKind::Transition
+            && line.netns.is_none_or(|netns| demands.namespaces.contains(&netns))
     };
     for line in lines.iter().filter(ours) {
         verdict.lines += 1;
@@ -221,7 +241,9 @@ fn examine(life: &Life, lines: &[&Line], demands: &Demands, verdict: &mut Verdic
     }
     if !faults.is_empty() {
         let text = shown(lines);
-        verdict.faults.extend(faults.into_iter().map(|fault| (Some(life.clone().into()), text.clone(), fault)));
+        verdict
+            .faults
+            .extend(faults.into_iter().map(|fault| (Some(life.clone().into()), text.clone(), fault)));
     }
 }
 
@@ -239,7 +261,8 @@ fn path(life: &Life, lines: &[&Line], demands: &Demands, faults: &mut Vec<Fault>
     if !waits {
         return;
     }
-    let begun = lines.iter().find(|line| line.state == Some(TimeWait)).and_then(|line| nanoseconds(line).ok());
+    let begun =
+        lines.iter().find(|line| line.state == Some(TimeWait)).and_then(|line| nanoseconds(line).ok());
     let end = (demands.end + demands.midnight) % DAY;
     let age = begun.map(|begun| (end + DAY - begun) % DAY);
     let spent = lines.last().and_then(|line| line.spent_ns).filter(|_| over);
