@@ -1,6 +1,7 @@
 //! What enetstat must show on a real kernel, one file a behaviour, each test in a network namespace of its own.
 //!
 //! `ENETSTAT_TIER` forces a tier; `ENETSTAT_TEST_CONNECTIONS` and `ENETSTAT_TEST_STARTS` scale the long ones;
+//! `ENETSTAT_TEST_CENSUS` is the number of connections of every kind, `ENETSTAT_TEST_YOUNG_MS` how old what is not told yet may be;
 //! `ENETSTAT_TEST_LONG=1` adds what takes minutes.
 
 mod census;
@@ -15,6 +16,7 @@ mod queues;
 mod race;
 mod scenarios;
 mod short;
+mod timewaits;
 
 use anyhow::{Result, ensure};
 use netstat_common::TcpState;

@@ -1,17 +1,13 @@
-//! How TIME_WAIT ends: by a new connection, or by its timer. (By a reset: see `closing`.)
+//! How TIME_WAIT ends by a new connection. (By a reset: see `closing`; by its timer: see `timewaits`.)
 
-use super::{
-    ACCEPTS, CONNECTS, LISTENS, SLACK, THERE, accepted, connected, dwell, is_there, listener, steps,
-};
+use super::{ACCEPTS, CONNECTS, LISTENS, THERE, accepted, dwell, is_there, listener, steps};
 use anyhow::{Context, Result, ensure};
 use netstat_common::TcpState::{Close, Established, FinWait1, FinWait2, TimeWait};
 use netstat_tests::peer::{ACK, FIN, OWN, RST, SYN};
 use netstat_tests::story::{Step, at, nanoseconds};
-use netstat_tests::sys::monotonic;
-use netstat_tests::{Scene, Story, listing, sys, traffic};
-use std::collections::HashMap;
+use netstat_tests::{Scene, Story, sys, traffic};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is closed here first, and is in TIME_WAIT then.
 const CLOSES: [Step; 3] = [(Established, FinWait1), (FinWait1, FinWait2), (FinWait2, TimeWait)];
@@ -93,58 +89,5 @@ fn a_connect_takes_the_place_of_a_time_wait() -> Result<()> {
     drop(stream);
     let (over, begun) = (at(&told[0], (TimeWait, Close))?, at(&told[1], CONNECTS[1])?);
     ensure!(nanoseconds(over)? <= nanoseconds(begun)?, "TIME_WAIT ended after the next was there: {told:?}");
-    Ok(())
-}
-
-/// Fifty of them run their minute, which the kernel's timers make a little longer, each by its own.
-#[test]
-fn time_waits_end_when_the_kernel_ends_them() -> Result<()> {
-    if std::env::var_os("ENETSTAT_TEST_LONG").is_none() {
-        netstat_tests::need::skip("takes more than a minute; set ENETSTAT_TEST_LONG=1");
-        return Ok(());
-    }
-    let Some(scene) = Scene::begin()? else { return Ok(()) };
-    /// Moments of CLOCK_MONOTONIC: before and after it began, when it was last seen, and when it was gone.
-    #[derive(Default)]
-    struct Life {
-        begun: (u64, u64),
-        seen: u64,
-        gone: u64,
-    }
-    let mut lives = HashMap::new();
-    let mut stories = Vec::new();
-    for number in 0..50 {
-        let (mut wire, stream) = connected(&scene)?;
-        let own = stream.local_addr()?;
-        let before = monotonic();
-        close(&scene, &mut wire, stream)?;
-        lives.insert(own, Life { begun: (before, monotonic()), ..Life::default() });
-        stories.push(Story::new(own, THERE, &steps(&[&CONNECTS, &CLOSES, &OVER])));
-        // Not all in one slot of the timer wheel.
-        std::thread::sleep(Duration::from_millis(number * 7 % 40));
-    }
-    let until = Instant::now() + Duration::from_secs(120);
-    while lives.values().any(|life| life.gone == 0) {
-        ensure!(Instant::now() < until, "TIME_WAIT does not end");
-        std::thread::sleep(Duration::from_millis(2));
-        let asked = monotonic();
-        let rows = listing::tcp()?;
-        let answered = monotonic();
-        for row in rows.iter().filter(|row| row.state == TimeWait) {
-            lives.entry(row.local).or_default().seen = asked;
-        }
-        for life in lives.values_mut().filter(|life| life.gone == 0 && life.seen != asked) {
-            life.gone = answered;
-        }
-    }
-    let minis = scene.minis;
-    let told = scene.told_within(Duration::from_secs(20), &stories)?;
-    for (story, lines) in stories.iter().zip(&told) {
-        let life = &lives[&story.local];
-        let spent = at(lines, (TimeWait, Close))?.spent_ns.context("no time")?;
-        let slack = if minis { SLACK } else { 50 * SLACK };
-        let truth = (life.seen - life.begun.1).saturating_sub(slack)..=life.gone - life.begun.0 + slack;
-        ensure!(truth.contains(&spent), "{spent} ns, not {truth:?}: {lines:?}");
-    }
     Ok(())
 }
