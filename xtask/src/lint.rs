@@ -1,4 +1,5 @@
-//! `cargo xtask lint`: format, clippy for both halves, licences and sources of dependencies, house rules.
+//! `cargo xtask lint`: format, clippy for both halves, licences and sources of dependencies, size of the kernel
+//! half, house rules.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::bail;
 
 use crate::shell::{self, Workspace, say};
-use crate::{linker, setup, tidy};
+use crate::{insns, linker, setup, tidy};
 
 /// Runs every check; what fails does not stop the rest.
 pub fn lint() -> anyhow::Result<()> {
@@ -27,6 +28,7 @@ pub fn lint() -> anyhow::Result<()> {
         shell::run(shell::cargo().args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"])),
     );
     check("clippy for the kernel half", clippy_ebpf(&workspace));
+    check("instructions", insns::check());
     check("dependencies", dependencies(&deny));
     if !failed.is_empty() {
         bail!("these checks failed: {}", failed.join(", "));

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod guest;
 mod initramfs;
+mod insns;
 mod kernels;
 mod linker;
 mod lint;
@@ -57,6 +58,12 @@ enum Command {
     },
     /// Check format, lints, licences and house rules
     Lint,
+    /// Show the size and the stack of each program of the kernel half, as built and as this kernel loads it
+    Insns {
+        /// Keep the numbers in netstat-ebpf/insns.txt, which `lint` compares with the build
+        #[arg(long)]
+        bless: bool,
+    },
     /// Run the live tests on other kernels, in virtual machines
     Vm(vm::Options),
     /// Run a benchmark of tests/bench as root
@@ -80,6 +87,7 @@ fn main() -> ExitCode {
         Command::Run { debug, args } => run::run(debug, &args),
         Command::Test { no_vm, args } => test::test(!no_vm, &args),
         Command::Lint => lint::lint(),
+        Command::Insns { bless } => insns::insns(bless),
         Command::Vm(options) => vm::vm(&options),
         Command::Bench { args } => bench::bench(&args),
         Command::Fuzz { args } => bench::fuzz(&args),

@@ -15,6 +15,11 @@ pub fn say(line: impl fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "xtask: {line}");
 }
 
+/// Text on stdout.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write to stdout")
+}
+
 /// Runs to the end, with the output going where ours goes.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = command.status().with_context(|| format!("cannot start {}", show(command)))?;
