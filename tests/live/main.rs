@@ -6,6 +6,7 @@
 
 mod census;
 mod closed;
+mod complaints;
 mod complete;
 mod current;
 mod filters;
