@@ -127,8 +127,8 @@ impl Table {
         }
         let Change { at, from, to, learnt, err, actor, totals, mini: _ } = change;
         let ends = to == TcpState::Close && !matches!(from, TcpState::Listen | TcpState::Close);
-        // What is left of an orphan in FIN_WAIT2 has not ended yet.
-        let reason = (ends || over && to == TcpState::TimeWait).then(|| change.reason(child)).flatten();
+        // What is left of an orphan in FIN_WAIT2 is over for its process, but has not ended yet.
+        let reason = (ends || to == TcpState::TimeWait).then(|| change.reason(child)).flatten();
         let Some(row) = self.rows.at(index) else { return };
         let conn = self.conn(row);
         if from != to {

@@ -57,6 +57,9 @@ fn orphan(timeout: &str, pause: Duration) -> Result<()> {
         ensure_spent(&told[0], (TimeWait, Close), Span { begin: closed, end: reset }.about())?;
     }
     ensure!(at(&told[0], (Established, FinWait1))?.actor == Some(std::process::id()), "{told:?}");
+    if let Ok(end) = at(&told[0], (FinWait2, TimeWait)) {
+        ensure!(end.reason.as_deref() == Some("closed"), "{end:?}");
+    }
     Ok(())
 }
 
