@@ -19,6 +19,10 @@ use aya_build::{Package, Toolchain};
 /// Used when cargo was not started through rustup's proxy, which would have named the toolchain.
 const FALLBACK_TOOLCHAIN: &str = "stable";
 
+/// Names another toolchain for the kernel half than the one in use; its linker is then named by cargo's own variable.
+/// Fuzzing needs a nightly compiler, for which there is no linker.
+const TOOLCHAIN_VARIABLE: &str = "ENETSTAT_EBPF_TOOLCHAIN";
+
 fn main() {
     if let Err(error) = build() {
         // Cargo ends the build for it, and shows this line alone.
@@ -32,7 +36,7 @@ fn build() -> anyhow::Result<()> {
     {
         println!("cargo::rerun-if-changed={path}");
     }
-    for name in ["RUSTUP_TOOLCHAIN", linker::LINKER_VARIABLE] {
+    for name in ["RUSTUP_TOOLCHAIN", TOOLCHAIN_VARIABLE, linker::LINKER_VARIABLE] {
         println!("cargo::rerun-if-env-changed={name}");
     }
 
@@ -40,7 +44,8 @@ fn build() -> anyhow::Result<()> {
     let rustc = linker::Rustc::ask(&rustc)
         .map_err(|reason| anyhow!("cannot ask the compiler for its version: {reason}"))?;
     let linker = linker::find(&rustc);
-    let linker = match (linker, rustc.has_library_source()) {
+    let other = env::var(TOOLCHAIN_VARIABLE).ok();
+    let linker = match (linker, other.is_some() || rustc.has_library_source()) {
         (Some(linker), true) => linker,
         (None, _) => bail!(
             "no bpf-linker for this compiler: run `cargo xtask build` once, it installs what is missing"
@@ -53,7 +58,8 @@ fn build() -> anyhow::Result<()> {
     };
     println!("cargo::rerun-if-changed={}", linker.display());
 
-    let toolchain = env::var("RUSTUP_TOOLCHAIN").unwrap_or_else(|_| FALLBACK_TOOLCHAIN.to_owned());
+    let toolchain = other.or_else(|| env::var("RUSTUP_TOOLCHAIN").ok());
+    let toolchain = toolchain.unwrap_or_else(|| FALLBACK_TOOLCHAIN.to_owned());
     for (name, value) in [
         ("RUSTC_BOOTSTRAP", "1".as_ref()),
         // Every line of the nested cargo arrives as a warning: keep to those that matter.

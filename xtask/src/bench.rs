@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::bail;
 
 use crate::shell::{self, Workspace, say};
-use crate::{run, setup};
+use crate::{linker, run, setup};
 
 /// Builds the program and the benchmarks with optimisation, then becomes the benchmark, as root.
 pub fn bench(args: &[OsString]) -> anyhow::Result<()> {
@@ -40,9 +40,16 @@ pub fn fuzz(args: &[OsString]) -> anyhow::Result<()> {
     if shell::which("cargo-fuzz").is_none() {
         bail!("fuzzing needs cargo-fuzz; install it with: cargo install cargo-fuzz");
     }
+    setup::for_build()?;
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", "cargo", "fuzz"]);
     shell::scrub(&mut command);
+    // The kernel half is built as always: there is no linker for a nightly compiler's LLVM.
+    let rustc = linker::Rustc::ask(&shell::rustc()).map_err(anyhow::Error::msg)?;
+    if let Some(linker) = linker::find(&rustc) {
+        let toolchain = std::env::var_os("RUSTUP_TOOLCHAIN").unwrap_or_else(|| "stable".into());
+        command.env(linker::LINKER_VARIABLE, linker).env("ENETSTAT_EBPF_TOOLCHAIN", toolchain);
+    }
     command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").current_dir(workspace.root.join("tests"));
     if args.is_empty() {
         say("these targets exist; `cargo xtask fuzz NAME` runs one");

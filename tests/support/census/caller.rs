@@ -187,7 +187,7 @@ impl Caller {
         let order = Order { act, listener, receive: sends, send: receives, ring: None };
         self.partner.order(order)?;
         stream.write_all(&vec![b'c'; sends])?;
-        if matches!(caller.kind, Kind::Passive | Kind::Inherited) && turn % 3 == 0 {
+        if matches!(caller.kind, Kind::Passive | Kind::Inherited) && turn.is_multiple_of(3) {
             // The other end's FIN is acknowledged before ours is sent: its process is gone when it is in FIN_WAIT2.
             sys::set_option(stream.as_fd(), libc::IPPROTO_TCP, libc::TCP_QUICKACK, 1)?;
         }
