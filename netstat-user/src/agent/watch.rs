@@ -115,6 +115,10 @@ impl Watch {
             limits.attached = Mono::now();
             let has_minis = |choice: &Choice| choice.feature == Feature::Minis && choice.tier.is_some();
             limits.minis = stream.choices().iter().any(has_minis);
+            limits.resets = stream
+                .choices()
+                .iter()
+                .any(|choice| choice.feature == Feature::Resets && choice.tier.is_some());
             limits.by_address = !stream.has_cookies();
             let (ring, mut control) = stream.split();
             control.set_whole(true)?;
