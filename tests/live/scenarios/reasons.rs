@@ -271,7 +271,12 @@ fn nobody_answers_probes_of_a_closed_window() -> Result<()> {
 fn nobody_answers_the_syn() -> Result<()> {
     let Some(scene) = Scene::begin()? else { return Ok(()) };
     let socket = traffic::connect_without_waiting(THERE.into(), 1)?;
-    let own = scene.peer.called(super::PORT)?.other;
+    let wire = scene.peer.called(super::PORT)?;
+    let (own, mut again) = (wire.other, 0);
+    // How often it tries differs between kernels (`tcp_syn_linear_timeouts`).
+    while wire.next(Duration::from_secs(4))?.is_some() {
+        again += 1;
+    }
     let told = scene.told_within(
         LONG,
         &[Story::new(own, THERE, &[(Close, SynSent), (SynSent, Close)]).error("ETIMEDOUT")],
@@ -279,10 +284,8 @@ fn nobody_answers_the_syn() -> Result<()> {
     drop(socket);
     ensure_end(&told[0], (SynSent, Close), because("timed_out", Some("handshake"), None))?;
     let line = at(&told[0], (SynSent, Close))?;
-    ensure!(
-        (line.sent, line.queue_send, line.numbers.retransmits) == (Some(0), Some(0), Some(1)),
-        "{line:?}"
-    );
+    ensure!((line.sent, line.queue_send) == (Some(0), Some(0)), "{line:?}");
+    ensure!(again > 0 && line.numbers.retransmits == Some(again), "{again}: {line:?}");
     Ok(())
 }
 
