@@ -79,7 +79,7 @@ pub struct SockRow {
     pub drops: Option<u64>,
     /// IPV6_V6ONLY.
     pub v6only: Option<bool>,
-    /// Counters, when asked for.
+    /// Counters, when asked for; of a listener only `segs_in`, its half-open connections.
     pub totals: Option<Totals>,
 }
 

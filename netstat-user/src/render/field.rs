@@ -321,7 +321,7 @@ fields! {
     ListenerLimit = "enetstat.listener.limit", Type::Integer, T | S, always 0,
         "How many may wait; one more than that is the last that is taken in.";
     ListenerHalfOpen = "enetstat.listener.half_open", Type::Integer, T | S, always 0,
-        "Half-open connections of a listener (SYN received, final ACK not), as far as its row or its listing tells.";
+        "Half-open connections of a listener (SYN received, final ACK not). Left out when several listeners share them.";
     ListenerDropped = "enetstat.listener.dropped", Type::Integer64, T | S, always 0,
         "SYNs and connections that a listener has dropped in its life, because a queue was full or for another reason.";
     QueueReceive = "enetstat.queue.receive", Type::Integer, Q | S | T | C, always Q,

@@ -175,6 +175,9 @@ impl Json {
             if row.cookie.is_some() {
                 object.integer(Field::ListenerLimit, row.wqueue);
             }
+            if let Some(totals) = &row.totals {
+                object.integer(Field::ListenerHalfOpen, totals.segs_in);
+            }
         }
         if let Some(drops) = row.drops {
             object.integer64(if listens { Field::ListenerDropped } else { Field::Drops }, drops);
@@ -182,7 +185,7 @@ impl Json {
         if let Some(v6only) = row.v6only {
             object.bool(Field::V6Only, v6only);
         }
-        if let Some(totals) = &row.totals {
+        if let Some(totals) = row.totals.as_ref().filter(|_| !listens) {
             numbers(&mut object, totals);
         }
         if let Some(holders) = holders {

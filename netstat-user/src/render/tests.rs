@@ -65,7 +65,7 @@ TIME             PROTO LOCAL                   FOREIGN                 STATE    
         Ended { conn, totals: None, why: Why::default(), err: libc::ECONNRESET as u16, ..sample::ended() };
     assert!(
         logged(close(), &Told::Ended(unknown))
-            .ends_with(" ESTABLISHED        -          -          -  -            - ECONNRESET\n")
+            .ends_with(" ESTABLISHED        -          -          -      -       -  -            - ECONNRESET\n")
     );
 }
 

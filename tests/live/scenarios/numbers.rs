@@ -452,6 +452,7 @@ fn the_queues_of_a_listener_are_told() -> Result<()> {
     let listens = row.numbers;
     ensure!(row.state == Some(Listen), "{row:?}");
     ensure!((listens.waiting, listens.limit, listens.dropped) == (Some(2), Some(1), Some(1)), "{row:?}");
+    ensure!(listens.half_open == Some(1), "{row:?}");
     drop(listener);
     let closed = look.line(addr, nobody, Close)?.numbers;
     ensure!((closed.waiting, closed.limit, closed.dropped) == (Some(2), Some(1), Some(1)), "{closed:?}");
