@@ -4,6 +4,8 @@
 //! OpenTelemetry's semantic conventions; `enetstat.` is ours. A field whose value is unknown is left out: there is no
 //! null, and 0 means 0.
 
+use super::words::{INTERFACE_FLAGS, ROUTES};
+
 /// The kind of a JSON object (`enetstat.kind`), a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -147,42 +149,6 @@ const STATES: Type = Type::OneOf(&[
     "listen",
     "closing",
 ]);
-
-const ROUTES: Type = Type::OneOf(&[
-    "unicast",
-    "local",
-    "broadcast",
-    "anycast",
-    "multicast",
-    "blackhole",
-    "unreachable",
-    "prohibit",
-    "throw",
-    "unknown",
-]);
-
-/// Names of `IFF_*` by bit.
-pub const INTERFACE_FLAGS: &[&str] = &[
-    "up",
-    "broadcast",
-    "debug",
-    "loopback",
-    "pointopoint",
-    "notrailers",
-    "running",
-    "noarp",
-    "promisc",
-    "allmulti",
-    "master",
-    "slave",
-    "multicast",
-    "portsel",
-    "automedia",
-    "dynamic",
-    "lower_up",
-    "dormant",
-    "echo",
-];
 
 macro_rules! fields {
     ($($field:ident = $name:literal, $kind:expr, $within:expr, always $always:expr, $meaning:literal;)*) => {
@@ -381,7 +347,7 @@ fields! {
     CounterValue = "enetstat.counter.value", Type::Signed, N, always N,
         "Its number since the namespace began; of Tcp CurrEstab and the like, the number now; of a setting, the setting \
         (Tcp MaxConn is -1 when there is no limit).";
-    RouteKind = "enetstat.route.type", ROUTES, RT, always RT,
+    RouteKind = "enetstat.route.type", Type::OneOf(ROUTES), RT, always RT,
         "What becomes of a packet that the route matches.";
     RouteDestination = "enetstat.route.destination", Type::Text, RT, always RT,
         "Destination and prefix length.";

@@ -63,10 +63,9 @@ TIME             PROTO LOCAL                   FOREIGN                 STATE    
     let conn = Conn { opened: None, owner: None, ..sample::conn() };
     let unknown =
         Ended { conn, totals: None, why: Why::default(), err: libc::ECONNRESET as u16, ..sample::ended() };
-    assert!(
-        logged(close(), &Told::Ended(unknown))
-            .ends_with(" ESTABLISHED        -          -          -      -       -  -            - ECONNRESET\n")
-    );
+    assert!(logged(close(), &Told::Ended(unknown)).ends_with(
+        " ESTABLISHED        -          -          -      -       -  -            - ECONNRESET\n"
+    ));
 }
 
 #[test]
