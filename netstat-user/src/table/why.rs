@@ -8,11 +8,16 @@ use super::change::Change;
 use super::{Mono, Table};
 use crate::model::{Cause, Learnt, Mini, Reason, ResetSeen, TcpState, Told, Totals, Way, Why};
 use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// What follows a move to CLOSE follows within microseconds, on the same processor; records of others may be that much older.
+/// The answer to data that came too late follows within microseconds, on the same processor; records of others may be that
+/// much older.
 const GRACE: Duration = Duration::from_millis(5);
+
+/// A process may have to give up the processor between the move to CLOSE and the reset, which is all but certain to follow.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A reset belongs to a move to CLOSE that follows within this time: the network may interrupt a process in between.
 const BELONGS: Duration = Duration::from_millis(100);
@@ -21,7 +26,8 @@ const BELONGS: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct Held {
     changes: FxHashMap<u32, (Change, Option<Duration>)>,
-    by_age: VecDeque<(Mono, u32)>,
+    /// Until when each is held.
+    until: BinaryHeap<Reverse<(Mono, u32)>>,
     /// Their rows by address in the kernel, where events have no other name.
     pointers: FxHashMap<u64, u32>,
 }
@@ -40,15 +46,20 @@ impl Held {
 }
 
 impl Change {
-    /// Whether a reset may be sent right after this.
-    fn may_reset(&self) -> bool {
+    /// Until when a reset that is sent may follow; `None`: none does. The states are those of `tcp_need_reset`
+    /// (net/ipv4/tcp.c, 5.10 to 6.18).
+    fn may_reset(&self) -> Option<Mono> {
         use TcpState::{CloseWait, Established, FinWait1, FinWait2, SynRecv};
         let open = matches!(self.from, SynRecv | Established | CloseWait | FinWait1 | FinWait2);
-        self.to == TcpState::Close
-            && self.learnt == Learnt::Event
-            && self.mini.is_none()
-            && open
-            && (self.err == 0 || self.is_late_data())
+        if self.to != TcpState::Close || self.learnt != Learnt::Event || self.mini.is_some() || !open {
+            return None;
+        }
+        if self.is_late_data() {
+            return Some(self.at.after(GRACE));
+        }
+        let orphan = self.closing.dead && self.from == FinWait1;
+        let given_up = self.actor.is_some() || self.closing.unaccepted || orphan;
+        (self.err == 0 && given_up).then(|| self.at.after(PATIENCE))
     }
 
     /// Data for a socket that its process has closed is treated as if it were a reset (`tcp_rcv_state_process`,
@@ -153,10 +164,12 @@ impl Table {
         {
             change.reset = Some(reset);
         }
-        if !self.limits.resets || !change.may_reset() || change.reset.is_some() && !change.is_late_data() {
+        let until = change.may_reset().filter(|_| self.limits.resets);
+        let known = change.reset.is_some() && !change.is_late_data();
+        let Some(until) = until.filter(|_| !known) else {
             return self.tell(index, change, spent, out);
-        }
-        self.held.by_age.push_back((change.at, index));
+        };
+        self.held.until.push(Reverse((until, index)));
         if change.pointer != 0 {
             self.held.pointers.insert(change.pointer, index);
         }
@@ -173,12 +186,14 @@ impl Table {
 
     /// Tells what no reset has followed by now.
     pub(super) fn release_old(&mut self, now: Mono, out: &mut Vec<Told>) {
-        while let Some(&(at, index)) = self.held.by_age.front() {
-            if now.since(at) < GRACE {
+        while let Some(&Reverse((until, index))) = self.held.until.peek() {
+            if until > now {
                 break;
             }
-            self.held.by_age.pop_front();
-            if self.held.changes.get(&index).is_some_and(|(change, _)| change.at == at) {
+            self.held.until.pop();
+            // The row may have closed once more since: that has a time of its own.
+            let is_due = |(change, _): &(Change, _)| change.may_reset().is_none_or(|until| until <= now);
+            if self.held.changes.get(&index).is_some_and(is_due) {
                 self.release(index, out);
             }
         }
@@ -397,9 +412,9 @@ mod tests {
     #[test]
     fn a_close_without_a_reset_is_told_a_moment_later() {
         let (mut table, mut out) = table();
-        table.over(Mono(900_000 + 4_000_000), &mut out);
+        table.over(Mono(900_000 + 499_000_000), &mut out);
         assert_eq!(out.len(), 2);
-        table.over(Mono(900_000 + 5_000_000), &mut out);
+        table.over(Mono(900_000 + 500_000_000), &mut out);
         assert!(matches!(out.last(), Some(Told::Ended(end)) if end.why.reset.is_none()));
     }
 }
