@@ -71,9 +71,13 @@ pub struct Config {
     pub spares: u32,
     /// Process (thread group) that reads what is reported, in the initial PID namespace; 0: not known.
     pub reader: u32,
+    /// Microseconds of a tick of the kernel's clock (`jiffies`).
+    pub tick: u32,
+    /// Number of arguments of the tracepoint `tcp_send_reset` in this kernel (2 up to 6.9, 3 with the reason later).
+    pub reset_args: u32,
 }
 
-const _: () = assert!(size_of::<Config>() == 88 && align_of::<Config>() == 8);
+const _: () = assert!(size_of::<Config>() == 96 && align_of::<Config>() == 8);
 
 impl Config {
     /// What the object carries until user space overwrites it: everything reported, queues off, no cookies.
@@ -91,6 +95,8 @@ impl Config {
         kfuncs: 0,
         spares: 1,
         reader: 0,
+        tick: 0,
+        reset_args: 0,
     };
 }
 
@@ -100,7 +106,7 @@ impl Default for Config {
     }
 }
 
-// SAFETY: `Config` is `repr(C)`, holds integers only, has no padding (asserted above: 2 * 8 + 3 * 4 + 32 + 7 * 4)
+// SAFETY: `Config` is `repr(C)`, holds integers only, has no padding (asserted above: 2 * 8 + 3 * 4 + 32 + 9 * 4)
 // and any bit pattern of it is valid.
 #[cfg(feature = "user")]
 unsafe impl aya::Pod for Config {}

@@ -31,6 +31,9 @@ pub enum Kind {
     MiniEnd = 9,
     /// [`RawFull`]: a socket in SYN_SENT has chosen its port.
     Port = 10,
+    /// [`RawHead`]: a reset was sent or received; `from` is a [`Reset`], `detail` the kernel's reason (`enum sk_rst_reason`) or
+    /// [`NOT_TOLD`].
+    Reset = 11,
 }
 
 /// A record kind or other code that this ABI does not have.
@@ -52,6 +55,7 @@ impl TryFrom<u8> for Kind {
             8 => Self::Mini,
             9 => Self::MiniEnd,
             10 => Self::Port,
+            11 => Self::Reset,
             other => return Err(Unknown(other)),
         })
     }
@@ -61,7 +65,7 @@ impl Kind {
     /// Bytes of a record of this kind.
     pub const fn size(self) -> usize {
         match self {
-            Self::Move | Self::Child | Self::Owner | Self::MiniEnd => size_of::<RawHead>(),
+            Self::Move | Self::Child | Self::Owner | Self::MiniEnd | Self::Reset => size_of::<RawHead>(),
             Self::Full | Self::Mini | Self::Port => size_of::<RawFull>(),
             Self::Close => size_of::<RawClose>(),
             Self::Queue => size_of::<RawQueue>(),
@@ -123,6 +127,29 @@ impl TryFrom<u8> for Mini {
     }
 }
 
+/// Which way a reset went ([`Kind::Reset`], in [`RawHead::from`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reset {
+    Sent = 1,
+    Received = 2,
+}
+
+impl TryFrom<u8> for Reset {
+    type Error = Unknown;
+
+    fn try_from(code: u8) -> Result<Self, Unknown> {
+        match code {
+            1 => Ok(Self::Sent),
+            2 => Ok(Self::Received),
+            other => Err(Unknown(other)),
+        }
+    }
+}
+
+/// [`RawHead::detail`] that the kernel does not tell: the reason of a reset before 6.10 and of every one received.
+pub const NOT_TOLD: u16 = u16::MAX;
+
 /// Which call changed the queues ([`Kind::Queue`], in [`RawHead::from`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -154,6 +181,14 @@ pub const FLAG_OWNED: u8 = 2;
 /// [`RawHead::flags`] of a [`Kind::Close`]: the peer's FIN was received (`SOCK_DONE`), so `bytes_received` counts it. The
 /// state alone does not tell: an orphan leaves FIN_WAIT2 before the FIN, a socket that is still held leaves with it.
 pub const FLAG_PEER_FIN: u8 = 4;
+/// [`RawHead::flags`] of a [`Kind::Close`]: no process has the socket any more (`SOCK_DEAD`).
+pub const FLAG_DEAD: u8 = 8;
+/// [`RawHead::flags`] of a [`Kind::Close`]: its process asked for a reset at close (`SO_LINGER` with no time).
+pub const FLAG_LINGER: u8 = 16;
+/// [`RawHead::flags`] of a [`Kind::Close`]: no process has ever had the socket.
+pub const FLAG_UNACCEPTED: u8 = 32;
+/// [`RawHead::flags`] of a [`Kind::Close`]: [`RawTotals`] were read; without it the kernel does not tell where they are.
+pub const FLAG_TOTALS: u8 = 64;
 
 /// The start of every record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -180,8 +215,9 @@ pub struct RawHead {
     pub tgid: u32,
     /// `sk_protocol`.
     pub protocol: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// Of a move to ESTABLISHED, how often the SYN or the answer to it was sent again; of a [`Kind::Reset`] its reason; of
+    /// other records zero.
+    pub detail: u16,
 }
 
 /// Who talks to whom.
@@ -209,7 +245,8 @@ pub struct RawTuple {
     pub cgroup: u64,
 }
 
-/// Counters of a connection, as the kernel holds them.
+/// Counters of a connection, as the kernel holds them. Of a listener only `rqueue` (connections waiting for accept),
+/// `wqueue` (how many may), `segs_in` (connections half open) and `lost` (connections and segments dropped) are told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct RawTotals {
@@ -221,6 +258,9 @@ pub struct RawTotals {
     pub bytes_sent: u64,
     /// `tcp_sock.bytes_retrans`.
     pub bytes_retrans: u64,
+    /// Microseconds in which something was to be sent or to be acknowledged, because of nothing in particular, because of
+    /// the peer's receive window, and because of our send buffer (`tcp_sock.chrono_stat`).
+    pub busy: [u64; 3],
     pub segs_out: u32,
     pub segs_in: u32,
     /// `tcp_sock.total_retrans`, segments.
@@ -231,6 +271,18 @@ pub struct RawTotals {
     pub rqueue: u32,
     /// Bytes written and not acknowledged (`write_seq - snd_una`).
     pub wqueue: u32,
+    /// Smallest round-trip time of the last minutes in microseconds (`tcp_sock.rtt_min`); `u32::MAX` when never measured.
+    pub min_rtt: u32,
+    /// `tcp_sock.lost`, segments.
+    pub lost: u32,
+    /// `tcp_sock.reord_seen`, times.
+    pub reordered: u32,
+    /// Probes (zero window, keepalive) that nobody has answered (`icsk_probes_out`).
+    pub probes: u32,
+    /// `TCP_USER_TIMEOUT` in milliseconds; 0: the system's.
+    pub user_timeout: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// [`Kind::Full`].
@@ -283,9 +335,9 @@ pub struct RawProcess {
 const _: () = {
     assert!(size_of::<RawHead>() == 32 && align_of::<RawHead>() == 8);
     assert!(size_of::<RawTuple>() == 64 && align_of::<RawTuple>() == 8);
-    assert!(size_of::<RawTotals>() == 56 && align_of::<RawTotals>() == 8);
+    assert!(size_of::<RawTotals>() == 104 && align_of::<RawTotals>() == 8);
     assert!(size_of::<RawFull>() == 96);
-    assert!(size_of::<RawClose>() == 152);
+    assert!(size_of::<RawClose>() == 200);
     assert!(size_of::<RawQueue>() == 48);
     assert!(size_of::<RawProcess>() == 56);
 };

@@ -39,10 +39,13 @@ layout! {
     receive_sk = "sock" / "sock_recv_length"."sk": 8;
     receive_bytes = "sock" / "sock_recv_length"."ret": 4;
     receive_flags = "sock" / "sock_recv_length"."flags": 4;
+    reset_sent_sk = "tcp" / "tcp_send_reset"."skaddr": 8;
+    reset_sent_reason = "tcp" / "tcp_send_reset"."reason": 4;
+    reset_received_sk = "tcp" / "tcp_receive_reset"."skaddr": 8;
     accept_fd = "syscalls" / "sys_exit_accept"."ret": 8;
 }
 
-const _: () = assert!(size_of::<Layout>() == 17 * 4);
+const _: () = assert!(size_of::<Layout>() == 20 * 4);
 
 // SAFETY: `Layout` is `repr(C)`, holds `u32` only, so it has no padding, and any bit pattern of it is valid.
 #[cfg(feature = "user")]

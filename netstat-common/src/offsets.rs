@@ -50,6 +50,9 @@ offsets! {
     sk_lock_owned = "sock"."sk_lock.owned";
     sk_ack_backlog = "sock"."sk_ack_backlog";
     sk_max_ack_backlog = "sock"."sk_max_ack_backlog";
+    sk_drops = "sock"."sk_drops";
+    sk_lingertime = "sock"."sk_lingertime";
+    sk_socket = "sock"."sk_socket";
     sk_cgroup = "sock"."sk_cgrp_data.cgroup";
     /// Local port, network order; survives the giving back of the port.
     inet_sport = "inet_sock"."inet_sport";
@@ -64,6 +67,17 @@ offsets! {
     tcp_segs_in = "tcp_sock"."segs_in";
     tcp_total_retrans = "tcp_sock"."total_retrans";
     tcp_srtt_us = "tcp_sock"."srtt_us";
+    /// The smallest of a window of minima (`struct minmax`, include/linux/win_minmax.h) is four bytes behind.
+    tcp_rtt_min = "tcp_sock"."rtt_min";
+    tcp_lost = "tcp_sock"."lost";
+    tcp_reord_seen = "tcp_sock"."reord_seen";
+    tcp_chrono_start = "tcp_sock"."chrono_start";
+    tcp_chrono_stat = "tcp_sock"."chrono_stat";
+    /// In the two lowest bits.
+    tcp_chrono_type = "tcp_sock"."chrono_type";
+    icsk_probes_out = "inet_connection_sock"."icsk_probes_out";
+    icsk_user_timeout = "inet_connection_sock"."icsk_user_timeout";
+    icsk_queue_len = "inet_connection_sock"."icsk_accept_queue.qlen";
     tcp_write_seq = "tcp_sock"."write_seq";
     tcp_snd_una = "tcp_sock"."snd_una";
     tcp_rcv_nxt = "tcp_sock"."rcv_nxt";
@@ -91,7 +105,7 @@ offsets! {
     socket_sk = "socket"."sk";
 }
 
-const _: () = assert!(size_of::<Offsets>() == 55 * 4);
+const _: () = assert!(size_of::<Offsets>() == 67 * 4);
 
 // SAFETY: `Offsets` is `repr(C)`, holds `u32` only, so it has no padding, and any bit pattern of it is valid.
 #[cfg(feature = "user")]

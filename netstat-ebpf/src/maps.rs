@@ -53,13 +53,19 @@ pub struct Pending {
     pub sent: Word,
     /// Bytes received since.
     pub received: Word,
-    /// Process that used the socket last.
+    /// Process that used the socket last, with [`HAS_SENT`] and [`HAS_RECEIVED`]: the first call of either kind is told at
+    /// once.
     pub user: Word,
     /// Sequence number up to which the process has read, with [`KNOWN`] set; 0: not known.
     pub read: Word,
     /// Sequence number up to which the process has written, likewise.
     pub written: Word,
 }
+
+/// See [`Pending::user`].
+pub const HAS_SENT: u64 = 1 << 32;
+/// See [`Pending::user`].
+pub const HAS_RECEIVED: u64 = 1 << 33;
 
 /// Tells sequence number 0 from none in [`Pending::read`].
 pub const KNOWN: u64 = 1 << 32;

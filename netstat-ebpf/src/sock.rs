@@ -5,11 +5,18 @@
 
 use crate::maps::{config, offset};
 use aya_ebpf::helpers::bpf_probe_read_kernel;
-use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock};
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_jiffies64, bpf_skc_to_tcp_sock};
 use core::ffi::c_void;
-use netstat_common::event::FLAG_POINTER;
+use netstat_common::event::{
+    FLAG_DEAD, FLAG_LINGER, FLAG_PEER_FIN, FLAG_POINTER, FLAG_TOTALS, FLAG_UNACCEPTED, NOT_TOLD,
+};
 use netstat_common::offsets::ABSENT;
 use netstat_common::{AF_INET, IPPROTO_TCP, RawHead, RawTotals, RawTuple, judge};
+
+/// `SOCK_DEAD`, `SOCK_DONE` and `SOCK_LINGER` in a socket's flags (`enum sock_flags`, include/net/sock.h, 5.10 to 6.18).
+const DEAD: u64 = 1;
+const DONE: u64 = 1 << 1;
+const LINGER: u64 = 1 << 4;
 
 /// Kernel memory at an address.
 pub type Address = *const c_void;
@@ -110,10 +117,43 @@ pub trait Sock: Copy {
         self.get::<i32>(offset!(sk_lock_owned)) != 0
     }
 
-    /// Whether the peer's FIN was received: bit `SOCK_DONE` (include/net/sock.h, 5.10 to 6.18), which `tcp_fin` sets.
+    /// Whether the peer's FIN was received: `tcp_fin` sets [`DONE`].
     #[inline(always)]
     fn has_peer_fin(self) -> bool {
-        self.get::<u64>(offset!(skc_flags)) & 1 << 1 != 0
+        self.get::<u64>(offset!(skc_flags)) & DONE != 0
+    }
+
+    /// `FLAG_*` of the socket that closes.
+    #[inline(always)]
+    fn last_flags(self) -> u8 {
+        let flags: u64 = self.get(offset!(skc_flags));
+        let mut told = 0;
+        if flags & DONE != 0 {
+            told |= FLAG_PEER_FIN;
+        }
+        if flags & DEAD != 0 {
+            told |= FLAG_DEAD;
+        } else if offset!(sk_socket) != ABSENT && self.load::<u64>(self.tcp(), offset!(sk_socket)) == 0 {
+            told |= FLAG_UNACCEPTED;
+        }
+        // Ticks; whatever word it is of, the lower half tells none from some.
+        if flags & LINGER != 0 && self.get::<u32>(offset!(sk_lingertime)) == 0 {
+            told |= FLAG_LINGER;
+        }
+        if offset!(tcp_bytes_sent) != ABSENT {
+            told |= FLAG_TOTALS;
+        }
+        told
+    }
+
+    /// How often the SYN or the answer to it was sent again, of a connection that has sent nothing else.
+    #[inline(always)]
+    fn syn_retrans(self) -> u16 {
+        if offset!(tcp_total_retrans) == ABSENT {
+            return NOT_TOLD;
+        }
+        let count: u32 = self.load(self.tcp(), offset!(tcp_total_retrans));
+        if count >= u32::from(NOT_TOLD) { NOT_TOLD - 1 } else { count as u16 }
     }
 
     #[inline(always)]
@@ -194,6 +234,46 @@ pub trait Sock: Copy {
         totals.srtt = self.load::<u32>(tcp, offset!(tcp_srtt_us)) >> 3;
         totals.rqueue = self.rqueue();
         totals.wqueue = self.wqueue();
+        totals.min_rtt =
+            if offset!(tcp_rtt_min) == ABSENT { u32::MAX } else { self.load(tcp, offset!(tcp_rtt_min) + 4) };
+        totals.lost = self.load(tcp, offset!(tcp_lost));
+        totals.reordered = self.load(tcp, offset!(tcp_reord_seen));
+        totals.probes = u32::from(self.load::<u8>(tcp, offset!(icsk_probes_out)));
+        totals.user_timeout = self.load(tcp, offset!(icsk_user_timeout));
+        self.busy(&mut totals.busy);
+    }
+
+    /// What `tcp_get_info_chrono_stats` (net/ipv4/tcp.c, 5.10 to 6.18) adds up: three clocks, of which one may run.
+    #[inline(always)]
+    fn busy(self, busy: &mut [u64; 3]) {
+        if offset!(tcp_chrono_stat) == ABSENT || offset!(tcp_chrono_type) == ABSENT {
+            return;
+        }
+        let tcp = self.tcp();
+        let running = self.load::<u8>(tcp, offset!(tcp_chrono_type)) & 3;
+        let start: u32 = self.load(tcp, offset!(tcp_chrono_start));
+        // SAFETY: the helper takes no argument and every program type has it.
+        let since = (unsafe { bpf_jiffies64() } as u32).wrapping_sub(start);
+        let tick = u64::from(config!(tick));
+        busy[0] = u64::from(self.load::<u32>(tcp, offset!(tcp_chrono_stat))) * tick;
+        busy[1] = u64::from(self.load::<u32>(tcp, offset!(tcp_chrono_stat) + 4)) * tick;
+        busy[2] = u64::from(self.load::<u32>(tcp, offset!(tcp_chrono_stat) + 8)) * tick;
+        let since = u64::from(since) * tick;
+        match running {
+            1 => busy[0] += since,
+            2 => busy[1] += since,
+            3 => busy[2] += since,
+            _ => {}
+        }
+    }
+
+    /// The queues of a listener.
+    #[inline(always)]
+    fn listener(self, totals: &mut RawTotals) {
+        totals.rqueue = self.get(offset!(sk_ack_backlog));
+        totals.wqueue = self.get(offset!(sk_max_ack_backlog));
+        totals.lost = self.get(offset!(sk_drops));
+        totals.segs_in = self.load(self.tcp(), offset!(icsk_queue_len));
     }
 }
 

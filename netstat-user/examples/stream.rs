@@ -128,6 +128,7 @@ fn line(event: &Event) -> String {
         Event::Port(port) => {
             format!("{} {} PORT {}", port.at.0, name(port.id), port.identity.tuple.lport)
         }
+        Event::Reset(seen) => format!("{} {} RESET {:?}", seen.at.0, name(seen.id), seen.reset),
         Event::Process(process) => format!(
             "- PROCESS {} {} uid={:?} start={} parent={:?}",
             process.pid,

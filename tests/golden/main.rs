@@ -95,6 +95,7 @@ fn traces() {
         ("log/mono.txt", LogStyle { time: TimeStyle::Mono, ..style }),
     ] {
         let mut log = Log::new(style, rows::clock());
+        log.name_resets(rows::reset_names());
         let mut out = Vec::new();
         log.header(&mut out);
         rows::told().iter().for_each(|told| log.told(&mut out, told));
@@ -102,6 +103,7 @@ fn traces() {
     }
     for (name, close) in [("json/transitions.jsonl", false), ("json/close.jsonl", true)] {
         let mut json = Json::new(close, rows::clock());
+        json.name_resets(rows::reset_names());
         let mut out = Vec::new();
         rows::told().iter().for_each(|told| json.told(&mut out, told));
         golden(name, &out);

@@ -8,6 +8,11 @@ use std::time::Duration;
 
 pub const AT: Mono = Mono(60_000_000_000);
 
+/// Those that [`told`] has.
+pub fn reset_names() -> ResetNames {
+    ResetNames::new([(11, &b"SK_RST_REASON_TCP_ABORT_ON_CLOSE"[..])])
+}
+
 /// 2026-01-02T03:04:05Z, at monotonic zero.
 pub fn clock() -> Clock {
     Clock::fixed(1_767_323_045_000_000_000)
@@ -67,8 +72,7 @@ pub fn inet(wide: bool) -> Vec<SockRow> {
                 segs_in: 3,
                 retrans: 1,
                 srtt_us: 44,
-                rqueue: 0,
-                wqueue: 0,
+                ..Totals::default()
             }),
             ..row(Tcp, Established, "10.0.0.1:40002", "192.0.2.9:443")
         },
@@ -187,6 +191,7 @@ pub fn told() -> Vec<Told> {
         preexisting: false,
         active: Some(true),
         first: None,
+        latency: Latency { handshake_us: Some(312), ..Latency::default() },
     };
     let wide = Identity {
         tuple: tuple("[2001:db8:1234:5678:9abc:def0:1234:5678]:443", "[2001:db8::1]:50000"),
@@ -208,7 +213,7 @@ pub fn told() -> Vec<Told> {
         err: 0,
         actor: None,
         conn: Conn { state: to, ..conn },
-        reason: None,
+        why: Why::default(),
         totals: None,
     };
     let totals = Some(Totals {
@@ -218,9 +223,18 @@ pub fn told() -> Vec<Told> {
         segs_in: 12,
         retrans: 0,
         srtt_us: 40,
-        rqueue: 0,
-        wqueue: 0,
+        resent: Some(0),
+        min_rtt_us: Some(31),
+        lost: Some(0),
+        busy: Some(Busy { total_us: 12_000, window_us: 4000, buffer_us: 0 }),
+        ..Totals::default()
     });
+    let because = |reason| Why { reason: Some(reason), ..Why::default() };
+    let aborted = Why {
+        cause: Some(Cause::Unread),
+        reset: Some(Reset { way: Way::Sent, reason: Some(11) }),
+        ..because(Reason::Aborted)
+    };
     let actor = NonZeroU32::new(4711);
     let mapped = Endpoint { addr: Ipv6Addr::from([0, 0, 0, 0, 0, 0xffff, 0x7f00, 1]).into(), port: 8080 };
     let old = Conn {
@@ -244,7 +258,7 @@ pub fn told() -> Vec<Told> {
         Told::Transition(transition(1_000_300_000, SynRecv, Established, Some(9_876), server)),
         Told::Transition(Transition {
             err: libc::ECONNREFUSED as u16,
-            reason: Some(Reason::Refused),
+            why: because(Reason::Refused),
             totals,
             ..transition(1_100_000_000, SynSent, Close, Some(45_600_000), client)
         }),
@@ -253,7 +267,7 @@ pub fn told() -> Vec<Told> {
             conn: Conn { state: Close, ..client },
             from: SynSent,
             err: libc::ECONNREFUSED as u16,
-            reason: Some(Reason::Refused),
+            why: because(Reason::Refused),
             totals,
         }),
         Told::Queue {
@@ -283,7 +297,7 @@ pub fn told() -> Vec<Told> {
             conn: Conn { state: TimeWait, ..old },
             from: LastAck,
             err: 0,
-            reason: None,
+            why: Why::default(),
             totals: None,
         }),
         Told::Ended(Ended {
@@ -291,8 +305,26 @@ pub fn told() -> Vec<Told> {
             conn: Conn { state: TimeWait, first: Some(First::Local), ..server },
             from: FinWait2,
             err: 0,
-            reason: Some(Reason::Closed),
+            why: because(Reason::Closed),
             totals,
+        }),
+        Told::Transition(Transition {
+            why: aborted,
+            totals: totals.map(|totals| Totals { rqueue: 6, ..totals }),
+            actor,
+            ..transition(61_510_000_000, Established, Close, Some(60_000_000), client)
+        }),
+        Told::Ended(Ended {
+            at: Mono(61_510_000_000),
+            conn: Conn { state: Close, ..client },
+            from: Established,
+            err: 0,
+            why: aborted,
+            totals: totals.map(|totals| Totals { rqueue: 6, ..totals }),
+        }),
+        Told::Transition(Transition {
+            totals: Some(Totals { rqueue: 1, wqueue: 5, segs_in: 2, lost: Some(7), ..Totals::default() }),
+            ..transition(61_520_000_000, Listen, Close, Some(60_000_000), server)
         }),
         Told::Repaired(Repair {
             since: Mono(61_500_000_000),

@@ -2,8 +2,10 @@
 //! is told step by step, with the right times, addresses and owner, and nothing else is.
 
 mod closing;
+mod numbers;
 mod odd;
 mod opening;
+mod reasons;
 mod waiting;
 
 use anyhow::{Context, Result, ensure};

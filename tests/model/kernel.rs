@@ -1,8 +1,8 @@
 //! Sockets as a plain list.
 
 use netstat_user::model::{
-    Answer, Endpoint, Event, Family, Identity, Listing, Mini, MiniSeen, Mono, Moved, PortSeen, Protocol,
-    Question, SockId, SockRow, States, TcpState, Timer, TimerKind, Tuple,
+    Answer, Closing, Endpoint, Event, Family, Identity, Listing, Mini, MiniSeen, Mono, Moved, PortSeen,
+    Protocol, Question, SockId, SockRow, States, TcpState, Timer, TimerKind, Tuple,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU64;
@@ -140,6 +140,8 @@ impl Kernel {
             actor: None,
             identity: (!lean).then_some(identity),
             totals: None,
+            closing: Closing::default(),
+            syn_retrans: None,
         })
     }
 

@@ -102,7 +102,7 @@ fn spent_is_measured_between_events() {
 /// on much later (tracepoints of 7.x).
 #[test]
 fn a_step_told_twice_is_told_once() {
-    use netstat_user::model::{Event, Fact, Moved, SockId};
+    use netstat_user::model::{Closing, Event, Fact, Moved, SockId};
     use std::num::NonZeroU64;
     let mut table = Table::new(Limits::default());
     let mut out = Vec::new();
@@ -112,8 +112,20 @@ fn a_step_told_twice_is_told_once() {
     for (from, to) in [(TcpState::Close, TcpState::SynSent), (TcpState::SynSent, TcpState::Established)] {
         for _ in 0..2 {
             at += 300_000_000;
-            let (actor, totals) = (None, None);
-            let moved = Moved { at: Mono(at), id, from, to, lport: 1, err: 0, actor, identity, totals };
+            let (actor, totals, closing, syn_retrans) = (None, None, Closing::default(), None);
+            let moved = Moved {
+                at: Mono(at),
+                id,
+                from,
+                to,
+                lport: 1,
+                err: 0,
+                actor,
+                identity,
+                totals,
+                closing,
+                syn_retrans,
+            };
             table.learn(Mono(at), Fact::Event(Event::Moved(moved)), &mut out);
         }
     }
@@ -137,7 +149,7 @@ fn closed_connections_stay_for_a_while() {
 /// What a fuzzer or an odd kernel may say in any order must not panic and must keep to the limit.
 #[test]
 fn nonsense_does_not_panic() {
-    use netstat_user::model::{Event, Fact, Moved, SockId};
+    use netstat_user::model::{Closing, Event, Fact, Moved, SockId};
     use std::num::NonZeroU64;
     let mut table = Table::new(Limits { rows: 4, ..Limits::default() });
     let mut out = Vec::new();
@@ -159,6 +171,8 @@ fn nonsense_does_not_panic() {
                         actor: None,
                         identity,
                         totals: None,
+                        closing: Closing::default(),
+                        syn_retrans: None,
                     };
                     table.learn(Mono(now), Fact::Event(Event::Moved(moved)), &mut out);
                     assert!(table.len() <= 4);

@@ -50,6 +50,63 @@ pub struct Line {
     pub queue_send: Option<u64>,
     pub lost: Option<u64>,
     pub repaired: Option<u64>,
+    pub reason: Option<Box<str>>,
+    pub cause: Option<Box<str>>,
+    /// `sent` or `received`.
+    pub reset: Option<Box<str>>,
+    pub reset_reason: Option<Box<str>>,
+    pub numbers: Numbers,
+}
+
+/// What is told of few lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    pub resent: Option<u64>,
+    pub retransmits: Option<u64>,
+    pub syn_retransmits: Option<u64>,
+    pub segments_lost: Option<u64>,
+    pub reordered: Option<u64>,
+    pub rtt_us: Option<u64>,
+    pub rtt_min_us: Option<u64>,
+    pub busy_us: Option<u64>,
+    pub window_us: Option<u64>,
+    pub buffer_us: Option<u64>,
+    pub probes: Option<u64>,
+    pub handshake_us: Option<u64>,
+    pub accept_us: Option<u64>,
+    pub first_sent_us: Option<u64>,
+    pub first_received_us: Option<u64>,
+    pub waiting: Option<u64>,
+    pub limit: Option<u64>,
+    pub half_open: Option<u64>,
+    pub dropped: Option<u64>,
+}
+
+impl Numbers {
+    fn member(&mut self, key: &str) -> Option<&mut Option<u64>> {
+        Some(match key {
+            "enetstat.bytes.resent" => &mut self.resent,
+            "enetstat.retransmits" => &mut self.retransmits,
+            "enetstat.syn.retransmits" => &mut self.syn_retransmits,
+            "enetstat.segments.lost" => &mut self.segments_lost,
+            "enetstat.reordered" => &mut self.reordered,
+            "enetstat.rtt_us" => &mut self.rtt_us,
+            "enetstat.rtt.min_us" => &mut self.rtt_min_us,
+            "enetstat.busy_us" => &mut self.busy_us,
+            "enetstat.window.limited_us" => &mut self.window_us,
+            "enetstat.buffer.limited_us" => &mut self.buffer_us,
+            "enetstat.probes" => &mut self.probes,
+            "enetstat.latency.handshake_us" => &mut self.handshake_us,
+            "enetstat.latency.accept_us" => &mut self.accept_us,
+            "enetstat.latency.first_sent_us" => &mut self.first_sent_us,
+            "enetstat.latency.first_received_us" => &mut self.first_received_us,
+            "enetstat.listener.waiting" => &mut self.waiting,
+            "enetstat.listener.limit" => &mut self.limit,
+            "enetstat.listener.half_open" => &mut self.half_open,
+            "enetstat.listener.dropped" => &mut self.dropped,
+            _ => return None,
+        })
+    }
 }
 
 /// Every line of a text.
@@ -113,6 +170,11 @@ impl Line {
             queue_send: None,
             lost: None,
             repaired: None,
+            reason: None,
+            cause: None,
+            reset: None,
+            reset_reason: None,
+            numbers: Numbers::default(),
         }
     }
 
@@ -155,7 +217,15 @@ impl Line {
                 "enetstat.queue.send" => seen.queue_send = Some(number()?),
                 "enetstat.lost" => seen.lost = Some(number()?),
                 "enetstat.repaired" => seen.repaired = Some(number()?),
-                _ => {}
+                "enetstat.end.reason" => seen.reason = Some(text()?.into()),
+                "enetstat.end.cause" => seen.cause = Some(text()?.into()),
+                "enetstat.reset.direction" => seen.reset = Some(text()?.into()),
+                "enetstat.reset.reason" => seen.reset_reason = Some(text()?.into()),
+                key => {
+                    if let Some(member) = seen.numbers.member(key) {
+                        *member = Some(number()?);
+                    }
+                }
             }
             Ok(())
         })?;

@@ -96,6 +96,11 @@ pub fn has_late_fin(minis: &str) -> bool {
     minis == "fentry" || minis == "kprobe" || minis == "tp_btf" && is_since((6, 11))
 }
 
+/// Whether the kernel tells why it sends a reset, everywhere: the words came with 6.10, most of their places with 6.12.
+pub fn has_reset_reasons() -> bool {
+    is_since((6, 12))
+}
+
 /// Whether the kernel calls itself this version or a newer one.
 fn is_since(wanted: (u32, u32)) -> bool {
     let release = rustix::system::uname();

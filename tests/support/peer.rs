@@ -95,7 +95,7 @@ impl Segment {
     }
 
     /// The IPv4 packet. `timestamp` is put into an option (RFC 7323).
-    fn packet(&self, data: &[u8], timestamp: Option<u32>) -> Vec<u8> {
+    fn packet(&self, data: &[u8], timestamp: Option<u32>, window: u16) -> Vec<u8> {
         let mut tcp = Vec::with_capacity(32 + data.len());
         tcp.extend(self.from.port().to_be_bytes());
         tcp.extend(self.to.port().to_be_bytes());
@@ -103,8 +103,9 @@ impl Segment {
         tcp.extend(self.ack.to_be_bytes());
         let words = if timestamp.is_some() { 8 } else { 5 };
         tcp.extend([words << 4, self.flags.0]);
-        // Window; checksum, filled in below; urgent pointer.
-        tcp.extend([0xff, 0xff, 0, 0, 0, 0]);
+        tcp.extend(window.to_be_bytes());
+        // Checksum, filled in below; urgent pointer.
+        tcp.extend([0, 0, 0, 0]);
         if let Some(timestamp) = timestamp {
             // Two no-ops, then kind 8, length 10, our time, and no echo of theirs.
             tcp.extend([1, 1, 8, 10]);
@@ -176,7 +177,15 @@ impl Peer {
         self.count.set(count);
         let own = SocketAddrV4::new(PEER, 20_000 + count);
         let seq = u32::from(count).wrapping_mul(1_000_000);
-        Wire { peer: self, own, other: SocketAddrV4::new(OWN, to), seq, ack: 0, timestamp: None }
+        Wire {
+            peer: self,
+            own,
+            other: SocketAddrV4::new(OWN, to),
+            seq,
+            ack: 0,
+            timestamp: None,
+            window: u16::MAX,
+        }
     }
 
     /// Waits for a SYN to the peer's port `port`: the kernel connects.
@@ -229,8 +238,8 @@ impl Peer {
         }
     }
 
-    fn say(&self, segment: &Segment, data: &[u8], timestamp: Option<u32>) -> Result<()> {
-        let packet = segment.packet(data, timestamp);
+    fn say(&self, segment: &Segment, data: &[u8], timestamp: Option<u32>, window: u16) -> Result<()> {
+        let packet = segment.packet(data, timestamp, window);
         let to = SocketAddr::from((*segment.to.ip(), 0));
         rustix::net::sendto(&self.mouth, &packet, SendFlags::empty(), &to).context("sending a segment")?;
         Ok(())
@@ -250,6 +259,8 @@ pub struct Wire<'a> {
     pub ack: u32,
     /// SYN and SYN|ACK carry this as their timestamp.
     pub timestamp: Option<u32>,
+    /// The window that is told with each segment, in bytes.
+    pub window: u16,
 }
 
 impl Wire<'_> {
@@ -284,7 +295,7 @@ impl Wire<'_> {
         let bytes = u32::try_from(data.len())?;
         let segment = Segment { from: self.own, to: self.other, seq, ack, flags, bytes };
         let timestamp = self.timestamp.filter(|_| flags.has(SYN));
-        self.peer.say(&segment, data, timestamp)?;
+        self.peer.say(&segment, data, timestamp, self.window)?;
         Ok(segment.end())
     }
 
@@ -310,6 +321,21 @@ impl Wire<'_> {
         self.peer.hear(&format!("an ACK of all to {}", self.own), |heard| {
             self.is_ours(heard) && heard.flags.has(ACK) && heard.ack == self.seq
         })
+    }
+
+    /// The next segment of the kernel's, whatever it is; `None` when there is none for so long.
+    ///
+    /// # Errors
+    /// Those of recv(2).
+    pub fn next(&self, longest: Duration) -> Result<Option<Segment>> {
+        let until = Instant::now() + longest;
+        loop {
+            let heard = self.peer.listen(until.saturating_duration_since(Instant::now()))?;
+            match heard {
+                Some(heard) if !self.is_ours(&heard) => {}
+                other => return Ok(other),
+            }
+        }
     }
 
     fn is_ours(&self, heard: &Segment) -> bool {
@@ -338,7 +364,7 @@ mod tests {
         let (from, to) = (SocketAddrV4::new(OWN, 1), SocketAddrV4::new(PEER, 2));
         for (flags, timestamp) in [(SYN, Some(7)), (FIN | ACK, None)] {
             let segment = Segment { from, to, seq: 3, ack: 4, flags, bytes: 5 };
-            let mut packet = segment.packet(b"hello", timestamp);
+            let mut packet = segment.packet(b"hello", timestamp, 7);
             // The kernel's part.
             let total = packet.len() as u16;
             packet[2..4].copy_from_slice(&total.to_be_bytes());

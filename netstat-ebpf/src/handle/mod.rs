@@ -3,6 +3,7 @@
 pub mod mini;
 pub mod owner;
 pub mod queue;
+pub mod reset;
 pub mod state;
 
 use crate::maps::{HERE, config};

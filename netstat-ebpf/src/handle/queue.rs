@@ -2,7 +2,7 @@
 
 use super::{is_wanted, owner};
 use crate::emit::{emit, lost, now};
-use crate::maps::{HASH_QUEUES, KNOWN, Pending, SOCKET_QUEUES, config, offset};
+use crate::maps::{HAS_RECEIVED, HAS_SENT, HASH_QUEUES, KNOWN, Pending, SOCKET_QUEUES, config, offset};
 use crate::sock::Sock;
 use crate::task;
 use crate::word::Word;
@@ -123,14 +123,21 @@ fn written<S: Sock>(sock: S, state: u8) -> u32 {
 /// `bytes` were moved by `user` (0: not by a process).
 #[inline(always)]
 fn count<S: Sock>(sock: S, pending: &Pending, direction: Direction, bytes: u32, user: u32) {
-    if user != 0 && pending.user.load() != u64::from(user) && owner::seen(sock, user, How::Use) {
-        pending.user.store(u64::from(user));
+    let (amount, first) = match direction {
+        Direction::Receive => (&pending.received, HAS_RECEIVED),
+        _ => (&pending.sent, HAS_SENT),
+    };
+    let before = pending.user.load();
+    let mut after = before | first;
+    if user != 0 && before as u32 != user && owner::seen(sock, user, How::Use) {
+        after = after & !u64::from(u32::MAX) | u64::from(user);
     }
-    match direction {
-        Direction::Receive => pending.received.add(u64::from(bytes)),
-        _ => pending.sent.add(u64::from(bytes)),
+    if after != before {
+        pending.user.store(after);
     }
+    amount.add(u64::from(bytes));
     let due = config!(queues) == Queues::Every as u32
+        || before & first == 0
         || judge::queue_due(pending.last.load(), now(), config!(queue_interval));
     if due {
         report(sock, pending, direction, user);

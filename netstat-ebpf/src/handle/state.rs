@@ -6,7 +6,7 @@ use crate::maps::{MODE, config, offset};
 use crate::sock::{Sock, has_cookie};
 use crate::task;
 use netstat_common::config::Queues;
-use netstat_common::event::{FLAG_PEER_FIN, FLAG_POINTER, RawClose, RawFull, RawHead};
+use netstat_common::event::{FLAG_POINTER, RawClose, RawFull, RawHead};
 use netstat_common::offsets::ABSENT;
 use netstat_common::{IPPROTO_TCP, Kind, TcpState, judge};
 
@@ -59,10 +59,12 @@ pub fn moved<S: Sock>(sock: S, from: i32, to: i32) {
                 begin(sock, &mut record.head, now, kind, from, to, actor);
                 record.tuple.other = sock.name(&mut record.head);
                 sock.tuple(&mut record.tuple);
-                sock.totals(&mut record.totals);
-                if sock.has_peer_fin() {
-                    record.head.flags |= FLAG_PEER_FIN;
+                if from == TcpState::Listen as u8 {
+                    sock.listener(&mut record.totals);
+                } else {
+                    sock.totals(&mut record.totals);
                 }
+                record.head.flags |= sock.last_flags();
             });
         }
         _ => {
@@ -92,6 +94,9 @@ fn begin<S: Sock>(sock: S, head: &mut RawHead, now: u64, kind: Kind, from: u8, t
     // Before the end it may be a former connection's: `connect` to AF_UNSPEC leaves one, and `connect` clears it late.
     if to == TcpState::Close as u8 {
         head.err = sock.err();
+    }
+    if to == TcpState::Established as u8 {
+        head.detail = sock.syn_retrans();
     }
     head.protocol = IPPROTO_TCP;
     task::sign(head, actor);

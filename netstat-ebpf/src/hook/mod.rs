@@ -6,4 +6,5 @@ mod kprobe;
 mod mini;
 mod nested;
 mod raw;
+mod reset;
 mod tracepoint;

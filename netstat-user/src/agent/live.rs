@@ -2,7 +2,7 @@
 
 use super::watch::Watch;
 use crate::kernel::tier::Tier;
-use crate::model::{Mono, Told};
+use crate::model::{Mono, ResetNames, Told};
 use crate::source::netns::Netns;
 use crate::table::{Limits, Table};
 use anyhow::Context as _;
@@ -98,6 +98,11 @@ impl Live {
     /// What was chosen for each feature, and why not better; empty without a kernel half.
     pub fn choices(&self) -> &[crate::kernel::tier::Choice] {
         self.inner.kernel.as_ref().map_or(&[], |kernel| kernel.control.choices())
+    }
+
+    /// What the kernel calls the reasons of its resets; nothing without a kernel half.
+    pub fn reset_names(&self) -> ResetNames {
+        self.inner.kernel.as_ref().map(|kernel| kernel.control.reset_names().clone()).unwrap_or_default()
     }
 
     /// Records that could not be understood.

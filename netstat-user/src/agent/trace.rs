@@ -41,6 +41,10 @@ pub fn run(
     announce(plan, &live, err).context("cannot write to stderr")?;
 
     let mut writer = Writer::new(plan, out);
+    match &mut writer.form {
+        Form::Text(log) => log.name_resets(live.reset_names()),
+        Form::Json(json) => json.name_resets(live.reset_names()),
+    }
     writer.begin()?;
     let mut said = BTreeSet::new();
     let stopped = {

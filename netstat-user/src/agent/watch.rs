@@ -3,7 +3,7 @@
 use super::live::{LiveOptions, News, Scope};
 use super::reader::{Batch, Reader};
 use super::worker::{Job, Lister, Reply, Where, Worker};
-use crate::kernel::tier::{Choice, Feature, Tier};
+use crate::kernel::tier::{Feature, Tier};
 use crate::model::{Fact, Mono, Question, States, TcpState, Told};
 use crate::source::stream::{self, Control, Stream};
 use crate::table::Table;
@@ -113,8 +113,8 @@ impl Watch {
                 None => anyhow::Error::new(error),
             })?;
             limits.attached = Mono::now();
-            let has_minis = |choice: &Choice| choice.feature == Feature::Minis && choice.tier.is_some();
-            limits.minis = stream.choices().iter().any(has_minis);
+            let has = |which| stream.choices().iter().any(|one| one.feature == which && one.tier.is_some());
+            (limits.minis, limits.resets) = (has(Feature::Minis), has(Feature::Resets));
             limits.by_address = !stream.has_cookies();
             let (ring, mut control) = stream.split();
             control.set_whole(true)?;

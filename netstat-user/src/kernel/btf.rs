@@ -19,8 +19,10 @@ const HEADER: usize = 24;
 
 /// Kinds that are looked at (`BTF_KIND_*`).
 const UNKNOWN: u32 = 0;
+const POINTER: u32 = 2;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
+const ENUM: u32 = 6;
 const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
@@ -109,7 +111,7 @@ impl Btf {
         root.join("sys/kernel/btf/vmlinux")
     }
 
-    /// Reads the running kernel's types and remembers the structures, functions and type names in `wanted`.
+    /// Reads the running kernel's types and remembers the structures, functions, enumerations and type names in `wanted`.
     pub fn read(root: &Path, wanted: &[&str]) -> Result<Self, BtfError> {
         let path = Self::path(root);
         match Data::open(&path) {
@@ -153,7 +155,7 @@ impl Btf {
             if next > end {
                 return Err(BtfError::Truncated("a type"));
             }
-            if matches!(kind, STRUCT | FUNC | TYPEDEF) {
+            if matches!(kind, STRUCT | FUNC | TYPEDEF | ENUM) {
                 let name = all.word(at).unwrap_or_default();
                 let start = strings.checked_add(name as usize).and_then(|at| all.word(at));
                 if start.is_none_or(|start| beginnings.may_be(start)) {
@@ -175,7 +177,8 @@ impl Btf {
         &self.data
     }
 
-    /// Byte offset of `path` (`member.member`) in the structure; `None` when there is none or it is a bit field.
+    /// Byte offset of `path` (`member.member`) in the structure; of a bit field that of its byte, if it is the first in it.
+    /// `None` when there is none.
     pub fn offset(&self, structure: &str, path: &str) -> Option<u32> {
         let mut id = *self.found.get(&(STRUCT, structure.as_bytes().to_vec()))?;
         let mut bits = 0u32;
@@ -199,6 +202,28 @@ impl Btf {
         let id = *self.found.get(&(FUNC, function.as_bytes().to_vec()))?;
         let prototype = self.word(self.at(id)? + 8)?;
         (self.kind(prototype)? == FUNC_PROTO).then_some(self.len(prototype)? as u32)
+    }
+
+    /// Number of arguments of a tracepoint, without the pointer that comes before them.
+    pub fn tracepoint_arguments(&self, tracepoint: &str) -> Option<u32> {
+        let name = format!("btf_trace_{tracepoint}").into_bytes();
+        let pointer = self.bare(*self.found.get(&(TYPEDEF, name))?)?;
+        let prototype = self.word(self.at(pointer)? + 8)?;
+        let is_one = self.kind(pointer)? == POINTER && self.kind(prototype)? == FUNC_PROTO;
+        u32::try_from(self.len(prototype).filter(|_| is_one)?.checked_sub(1)?).ok()
+    }
+
+    /// Names of an enumeration with their values, in its order; empty when there is none.
+    pub fn enumeration(&self, name: &str) -> Vec<(u32, &[u8])> {
+        let all = self.found.get(&(ENUM, name.as_bytes().to_vec())).and_then(|&id| {
+            let first = self.at(id)? + TYPE;
+            (0..self.len(id)?)
+                .map(|index| {
+                    Some((self.word(first + 8 * index + 4)?, self.string(self.word(first + 8 * index)?)))
+                })
+                .collect()
+        });
+        all.unwrap_or_default()
     }
 
     /// BTF in which the function or type name that was asked for has the number that it has in the kernel, and everything
@@ -276,7 +301,7 @@ impl Btf {
             let (width, offset) = if with_bits { (place >> 24, place & 0xff_ffff) } else { (0, place) };
             let own = self.string(own);
             if own == name {
-                return (width == 0).then_some((offset, kind));
+                return (width == 0 || offset.is_multiple_of(8)).then_some((offset, kind));
             }
             if own.is_empty()
                 && let Some((inner, found)) = self.member(kind, name, depth - 1)
@@ -358,9 +383,9 @@ mod tests {
     use proptest::prelude::*;
 
     /// `struct outer { int head; union { struct inner in; int flat; }; }`, `struct inner { int a; int b:3; }`,
-    /// `int call(int, int)`.
+    /// `int call(int, int)`, `typedef void (*btf_trace_it)(void *, int)`, `enum why { A, B = 7 }`.
     fn sample() -> Vec<u8> {
-        let strings = b"\0int\0outer\0head\0in\0flat\0inner\0a\0b\0call\0";
+        let strings = b"\0int\0outer\0head\0in\0flat\0inner\0a\0b\0call\0btf_trace_it\0why\0A\0B\0";
         let name = |wanted: &str| {
             let wanted = [&b"\0"[..], wanted.as_bytes(), b"\0"].concat();
             strings.windows(wanted.len()).position(|found| found == wanted).unwrap() as u32 + 1
@@ -373,6 +398,10 @@ mod tests {
             vec![name("outer"), info(4, 2, 0), 12, name("head"), 1, 0, 0, 3, 32],
             vec![0, info(13, 2, 0), 1, 0, 1, 0, 1],
             vec![name("call"), info(12, 0, 0), 5],
+            vec![0, info(13, 2, 0), 0, 0, 1, 0, 1],
+            vec![0, info(2, 0, 0), 7],
+            vec![name("btf_trace_it"), info(8, 0, 0), 8],
+            vec![name("why"), info(6, 2, 0), 4, name("A"), 0, name("B"), 7],
         ]
         .concat();
         let mut data = vec![0x9f, 0xeb, 1, 0];
@@ -385,16 +414,25 @@ mod tests {
     }
 
     #[test]
-    fn members_are_found_through_unnamed_unions_and_bit_fields_are_not() {
+    fn members_are_found_through_unnamed_unions_and_bit_fields_by_their_byte() {
         let btf = Btf::parse(sample(), &["outer", "inner", "call"]).unwrap();
         assert_eq!(btf.offset("outer", "head"), Some(0));
         assert_eq!(btf.offset("outer", "flat"), Some(4));
         assert_eq!(btf.offset("outer", "in.a"), Some(4));
-        assert_eq!(btf.offset("outer", "in.b"), None);
+        assert_eq!(btf.offset("outer", "in.b"), Some(8));
         assert_eq!(btf.offset("outer", "none"), None);
         assert_eq!(btf.offset("other", "head"), None);
         assert_eq!(btf.arguments("call"), Some(2));
         assert_eq!(btf.arguments("outer"), None);
+    }
+
+    #[test]
+    fn tracepoints_and_enumerations_are_read() {
+        let btf = Btf::parse(sample(), &["btf_trace_it", "why"]).unwrap();
+        assert_eq!(btf.tracepoint_arguments("it"), Some(1));
+        assert_eq!(btf.tracepoint_arguments("why"), None);
+        assert_eq!(btf.enumeration("why"), [(0, &b"A"[..]), (7, b"B")]);
+        assert_eq!(btf.enumeration("it"), []);
     }
 
     #[test]
@@ -427,12 +465,14 @@ mod tests {
                 data[at % len] = byte;
             }
             data.truncate(data.len().saturating_sub(cut % 64));
-            if let Ok(btf) = Btf::parse(data, &["outer", "inner", "call"]) {
+            if let Ok(btf) = Btf::parse(data, &["outer", "inner", "call", "btf_trace_it", "why"]) {
                 for path in ["head", "flat", "in.a", "in.b", "in.in.in"] {
                     btf.offset("outer", path);
                     btf.offset("inner", path);
                 }
                 btf.arguments("call");
+                btf.tracepoint_arguments("it");
+                btf.enumeration("why");
             }
         }
 

@@ -72,13 +72,16 @@ pub enum Feature {
     Queues,
     /// Which process accepted a connection.
     Accept,
+    /// Resets sent and received, and why.
+    Resets,
     /// The sockets that are there.
     Listing,
 }
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 5] = [Self::States, Self::Minis, Self::Queues, Self::Accept, Self::Listing];
+    pub const ALL: [Self; 6] =
+        [Self::States, Self::Minis, Self::Queues, Self::Accept, Self::Resets, Self::Listing];
 
     /// What it is, for people.
     pub const fn name(self) -> &'static str {
@@ -87,6 +90,7 @@ impl Feature {
             Self::Minis => "half-open and waiting",
             Self::Queues => "queue changes",
             Self::Accept => "accepting process",
+            Self::Resets => "resets",
             Self::Listing => "listing",
         }
     }
@@ -98,10 +102,10 @@ impl Feature {
             (Self::Listing, Some(Procfs)) => &[Procfs],
             (Self::Listing, _) => &[Netlink, Procfs],
             (_, Some(Netlink | Procfs)) => &[],
-            (Self::States, None) => &[TpBtf, RawTp, Tracepoint],
-            (Self::States, Some(Fentry | TpBtf)) => &[TpBtf],
-            (Self::States, Some(RawTp | Kprobe)) => &[RawTp],
-            (Self::States, Some(Tracepoint)) => &[Tracepoint],
+            (Self::States | Self::Resets, None) => &[TpBtf, RawTp, Tracepoint],
+            (Self::States | Self::Resets, Some(Fentry | TpBtf)) => &[TpBtf],
+            (Self::States | Self::Resets, Some(RawTp | Kprobe)) => &[RawTp],
+            (Self::States | Self::Resets, Some(Tracepoint)) => &[Tracepoint],
             (Self::Minis, None) => &[Fentry, Kprobe, TpBtf, RawTp],
             (Self::Minis, Some(Fentry)) => &[Fentry],
             (Self::Minis, Some(TpBtf)) => &[TpBtf],
@@ -159,7 +163,9 @@ mod tests {
     #[test]
     fn a_forced_tier_leaves_one_rung_at_most() {
         for tier in Tier::ALL {
-            for feature in [Feature::States, Feature::Minis, Feature::Queues, Feature::Accept] {
+            for feature in
+                [Feature::States, Feature::Minis, Feature::Queues, Feature::Accept, Feature::Resets]
+            {
                 let open = feature.ladder(None);
                 let forced = feature.ladder(Some(tier));
                 assert!(

@@ -1,6 +1,6 @@
 //! Everything the table can be told, whoever noticed it.
 
-use super::{Comm, Family, Mono, Pid, Process, SockRow, TcpState, Tuple};
+use super::{Comm, Family, Mono, Pid, Process, Reset, SockRow, TcpState, Tuple};
 pub use netstat_common::event::{Direction, How as Seen, Mini};
 use std::num::NonZeroU64;
 
@@ -32,16 +32,52 @@ pub struct Totals {
     pub sent: u64,
     /// Bytes received.
     pub received: u64,
+    /// Bytes sent again; `None` before Linux 4.19.
+    pub resent: Option<u64>,
     pub segs_out: u32,
     pub segs_in: u32,
-    /// Segments sent again.
+    /// Segments sent again, SYN and SYN-ACK among them.
     pub retrans: u32,
     /// Smoothed round-trip time in microseconds; 0 when never measured.
     pub srtt_us: u32,
+    /// Smallest round-trip time of the last minutes in microseconds; `None` when never measured.
+    pub min_rtt_us: Option<u32>,
+    /// Segments taken for lost (`tcp_sock.lost`); sock_diag does not tell.
+    pub lost: Option<u32>,
+    /// How often segments were seen to overtake others.
+    pub reordered: Option<u32>,
+    pub busy: Option<Busy>,
+    /// Probes that nobody has answered: of a closed window, or keepalive.
+    pub probes: u32,
+    /// `TCP_USER_TIMEOUT` in milliseconds; 0: not set, or not told.
+    pub user_timeout_ms: u32,
     /// Bytes received and not read at that moment.
     pub rqueue: u32,
     /// Bytes written and not acknowledged at that moment.
     pub wqueue: u32,
+}
+
+/// How long there was something to send or to be acknowledged, in microseconds of the kernel's coarse clock (a tick is one
+/// to ten milliseconds).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Busy {
+    /// All of it.
+    pub total_us: u64,
+    /// While the peer's receive window was too small, or closed.
+    pub window_us: u64,
+    /// While the socket's send buffer was too small.
+    pub buffer_us: u64,
+}
+
+/// What is known of a socket when it moves to CLOSE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Closing {
+    /// No process has it any more.
+    pub dead: bool,
+    /// Its process asked for a reset (SO_LINGER with no time).
+    pub linger: bool,
+    /// No process has ever had it.
+    pub unaccepted: bool,
 }
 
 /// A transition as a kernel hook saw it.
@@ -59,6 +95,18 @@ pub struct Moved {
     pub actor: Option<Pid>,
     pub identity: Option<Identity>,
     pub totals: Option<Totals>,
+    /// Of a move to CLOSE.
+    pub closing: Closing,
+    /// Of a move to ESTABLISHED: how often the SYN, or the answer to it, was sent again.
+    pub syn_retrans: Option<u16>,
+}
+
+/// A reset was sent or received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResetSeen {
+    pub at: Mono,
+    pub id: SockId,
+    pub reset: Reset,
 }
 
 /// Bytes waiting in a socket's queues.
@@ -124,6 +172,7 @@ pub enum Event {
     Process(Process),
     Mini(MiniSeen),
     Port(PortSeen),
+    Reset(ResetSeen),
 }
 
 /// A set of states, one bit each (`1 << state`), as sock_diag takes it.

@@ -6,6 +6,7 @@ pub mod fact;
 pub mod link;
 pub mod masquerade;
 pub mod process;
+pub mod reset;
 pub mod route;
 pub mod sock;
 pub mod time;
@@ -14,15 +15,18 @@ pub mod told;
 pub use counter::{Counter, Group};
 pub use endpoint::{Endpoint, Family, Tuple};
 pub use fact::{
-    Answer, Event, Fact, Holder, Identity, Listing, Mini, MiniSeen, Moved, OwnerSeen, PortSeen, Question,
-    QueueChange, SockId, States, Totals,
+    Answer, Busy, Closing, Event, Fact, Holder, Identity, Listing, Mini, MiniSeen, Moved, OwnerSeen,
+    PortSeen, Question, QueueChange, ResetSeen, SockId, States, Totals,
 };
 pub use link::{Address4, Address6, Counters, Interface, Membership};
 pub use masquerade::Masqueraded;
 pub use process::{Comm, Pid, Process};
+pub use reset::{Reset, ResetNames, Way};
 pub use route::{Hop, Metrics, Net, ProcRoute4, ProcRoute6, Route, RouteKind};
 pub use sock::{Protocol, SctpRow, SockRow, Timer, TimerKind, UnixKind, UnixLine, UnixRow, UnixState};
 pub use time::{Clock, Mono};
-pub use told::{Conn, Ended, First, How, Learnt, Owner, Reason, Repair, Told, Transition};
+pub use told::{
+    Cause, Conn, Ended, First, How, Latency, Learnt, Owner, Reason, Repair, Told, Transition, Why,
+};
 
 pub use netstat_common::TcpState;

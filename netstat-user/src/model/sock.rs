@@ -75,11 +75,11 @@ pub struct SockRow {
     /// Bytes not acknowledged; of a TCP listener the backlog limit from sock_diag, 0 from procfs.
     pub wqueue: u32,
     pub timer: Timer,
-    /// Datagrams dropped (UDP, raw).
+    /// Datagrams dropped (UDP, raw); of a TCP listener, SYNs and connections.
     pub drops: Option<u64>,
     /// IPV6_V6ONLY.
     pub v6only: Option<bool>,
-    /// Counters, when asked for.
+    /// Counters, when asked for; of a listener only `segs_in`, its half-open connections.
     pub totals: Option<Totals>,
 }
 

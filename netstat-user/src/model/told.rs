@@ -1,6 +1,6 @@
 //! What the table says when it has learnt something.
 
-use super::{Comm, Identity, Mono, Pid, SockId, TcpState, Totals};
+use super::{Comm, Identity, Mono, Pid, Reset, SockId, TcpState, Totals};
 use std::time::Duration;
 
 /// How a change came to be known.
@@ -51,8 +51,80 @@ pub enum Reason {
     GivenUp,
     /// Somebody on this host ended it (SOCK_DESTROY).
     Destroyed,
+    /// Its listener closed before anybody accepted it.
+    ListenerClosed,
+    /// The kernel gave it up, nobody having it any more: too many of those, or too little memory.
+    Killed,
     /// Another error, which is told beside it.
     Failed,
+}
+
+/// What lies behind a [`Reason`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Timed out: nobody answered the SYN, or the answer to it.
+    Handshake,
+    /// Timed out: data, or the FIN, were sent again and never acknowledged.
+    Retransmission,
+    /// Timed out: the peer's window was closed, and nobody answered probes of it.
+    ZeroWindow,
+    /// Timed out: nobody answered keepalive probes.
+    Keepalive,
+    /// Timed out: after the time that the process had set (TCP_USER_TIMEOUT).
+    UserTimeout,
+    /// Timed out: the peer's FIN never came.
+    FinWait,
+    /// Aborted: data was there that the process had not read.
+    Unread,
+    /// Aborted: the process asked for it (SO_LINGER with no time).
+    Linger,
+    /// Aborted: the process let go of the peer (`connect` to AF_UNSPEC).
+    Disconnect,
+    /// Aborted: data came when the process had closed.
+    LateData,
+}
+
+impl Cause {
+    /// One word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Retransmission => "retransmission",
+            Self::ZeroWindow => "zero_window",
+            Self::Keepalive => "keepalive",
+            Self::UserTimeout => "user_timeout",
+            Self::FinWait => "fin_wait",
+            Self::Unread => "unread",
+            Self::Linger => "linger",
+            Self::Disconnect => "disconnect",
+            Self::LateData => "late_data",
+        }
+    }
+}
+
+/// Why a connection ended, as far as that can be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Why {
+    pub reason: Option<Reason>,
+    pub cause: Option<Cause>,
+    /// The reset that ended it.
+    pub reset: Option<Reset>,
+}
+
+/// How long the peer and the processes took, in microseconds, exact to one part in two thousand. `None`: not known, or not
+/// yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// From the SYN to ESTABLISHED.
+    pub handshake_us: Option<u32>,
+    /// From ESTABLISHED until `accept` returned it.
+    pub accept_us: Option<u32>,
+    /// From ESTABLISHED to the end of the first call that sent something. Known with queue changes only.
+    pub first_sent_us: Option<u32>,
+    /// From ESTABLISHED to the end of the first call that received something. Known with queue changes only.
+    pub first_received_us: Option<u32>,
+    /// How often the SYN, or the answer to it, was sent again.
+    pub syn_retrans: Option<u16>,
 }
 
 impl Reason {
@@ -67,6 +139,8 @@ impl Reason {
             Self::Unreachable => "unreachable",
             Self::GivenUp => "given_up",
             Self::Destroyed => "destroyed",
+            Self::ListenerClosed => "listener_closed",
+            Self::Killed => "killed",
             Self::Failed => "failed",
         }
     }
@@ -127,6 +201,7 @@ pub struct Conn {
     pub active: Option<bool>,
     /// Who closed first, where that was seen.
     pub first: Option<First>,
+    pub latency: Latency,
 }
 
 /// A change of state.
@@ -144,9 +219,9 @@ pub struct Transition {
     pub actor: Option<Pid>,
     /// The row after the change.
     pub conn: Conn,
-    /// Why it ended, with the change that ends it, where that can be told.
-    pub reason: Option<Reason>,
-    /// Known at CLOSE.
+    /// Why it ended, with the change that ends it.
+    pub why: Why,
+    /// Known at CLOSE. Of a listener only its queues, `segs_in` (half open) and `lost` (dropped).
     pub totals: Option<Totals>,
 }
 
@@ -159,8 +234,7 @@ pub struct Ended {
     /// State before the end.
     pub from: TcpState,
     pub err: u16,
-    /// Why it ended, where that can be told.
-    pub reason: Option<Reason>,
+    pub why: Why,
     pub totals: Option<Totals>,
 }
 

@@ -4,6 +4,8 @@
 //! OpenTelemetry's semantic conventions; `enetstat.` is ours. A field whose value is unknown is left out: there is no
 //! null, and 0 means 0.
 
+use super::words::{INTERFACE_FLAGS, ROUTES};
+
 /// The kind of a JSON object (`enetstat.kind`), a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -148,42 +150,6 @@ const STATES: Type = Type::OneOf(&[
     "closing",
 ]);
 
-const ROUTES: Type = Type::OneOf(&[
-    "unicast",
-    "local",
-    "broadcast",
-    "anycast",
-    "multicast",
-    "blackhole",
-    "unreachable",
-    "prohibit",
-    "throw",
-    "unknown",
-]);
-
-/// Names of `IFF_*` by bit.
-pub const INTERFACE_FLAGS: &[&str] = &[
-    "up",
-    "broadcast",
-    "debug",
-    "loopback",
-    "pointopoint",
-    "notrailers",
-    "running",
-    "noarp",
-    "promisc",
-    "allmulti",
-    "master",
-    "slave",
-    "multicast",
-    "portsel",
-    "automedia",
-    "dynamic",
-    "lower_up",
-    "dormant",
-    "echo",
-];
-
 macro_rules! fields {
     ($($field:ident = $name:literal, $kind:expr, $within:expr, always $always:expr, $meaning:literal;)*) => {
         /// A field; its line in [`FIELDS`] is `FIELDS[field as usize]`.
@@ -254,10 +220,20 @@ fields! {
     Error = "enetstat.error", Type::Text, T | C, always 0,
         "Error of the socket at that moment (ECONNREFUSED).";
     Reason = "enetstat.end.reason", Type::OneOf(&["closed", "reset", "aborted", "refused", "timed_out", "unreachable",
-        "given_up", "destroyed", "failed"]), T | C, always 0,
+        "given_up", "destroyed", "listener_closed", "killed", "failed"]), T | C, always 0,
         "Why it ended, with the change that ends it: both ends closed it; the peer reset it; this end's process gave it up \
         with a reset; the peer refused; the peer did not answer; it cannot be reached; this end's process closed it \
-        before the peer had answered; somebody on this host destroyed it; another error. Left out when it cannot be told.";
+        before the peer had answered; somebody on this host destroyed it; its listener closed before anybody accepted it; the \
+        kernel gave it up for want of memory, no process having it any more; another error. Left out when it cannot be told.";
+    Cause = "enetstat.end.cause", Type::OneOf(&["handshake", "retransmission", "zero_window", "keepalive", "user_timeout",
+        "fin_wait", "unread", "linger", "disconnect", "late_data"]), T | C, always 0,
+        "What lies behind the reason. Timed out: nobody answered the SYN or SYN-ACK; nor data or a FIN, sent again and \
+        again; nor probes of a closed window; nor keepalive probes; within TCP_USER_TIMEOUT; the peer's FIN never came. \
+        Aborted: data was not read at close; SO_LINGER with no time; connect to AF_UNSPEC; data came after the close.";
+    ResetWay = "enetstat.reset.direction", Type::OneOf(&["sent", "received"]), T | C, always 0,
+        "Which way the reset went that belongs to the end. Left out when there was none, or none could be seen.";
+    ResetReason = "enetstat.reset.reason", Type::Text, T | C, always 0,
+        "The kernel's own word for why it sent the reset (enum sk_rst_reason without its prefix; Linux 6.10 and later).";
     ClosedFirst = "enetstat.end.first", Type::OneOf(&["local", "peer", "both"]), CONN | S, always 0,
         "Which end closed first. Left out before, and when that was not seen.";
     Preexisting = "enetstat.preexisting", Type::True, CONN | S, always 0,
@@ -271,18 +247,54 @@ fields! {
         "Bytes the application sent, each once.";
     BytesReceived = "enetstat.bytes.received", Type::Integer64, T | C | S, always 0,
         "Bytes received for the application.";
+    BytesResent = "enetstat.bytes.resent", Type::Integer64, T | C | S, always 0,
+        "Bytes sent again, not counted in those sent.";
     SegmentsOut = "enetstat.segments.out", Type::Integer, T | C | S, always 0,
         "Segments sent.";
     SegmentsIn = "enetstat.segments.in", Type::Integer, T | C | S, always 0,
         "Segments received.";
     Retransmits = "enetstat.retransmits", Type::Integer, T | C | S, always 0,
-        "Segments sent again.";
+        "Segments sent again, SYN and SYN-ACK among them.";
+    SynRetransmits = "enetstat.syn.retransmits", Type::Integer, CONN | S, always 0,
+        "How often the SYN, or the SYN-ACK that answers it, was sent again. Left out when it was not seen established.";
+    SegmentsLost = "enetstat.segments.lost", Type::Integer, T | C | S, always 0,
+        "Segments that were taken for lost.";
+    Reordered = "enetstat.reordered", Type::Integer, T | C | S, always 0,
+        "How often segments were seen to overtake others.";
+    BusyTime = "enetstat.busy_us", Type::Integer64, T | C | S, always 0,
+        "Microseconds in which something was to be sent or acknowledged, by the kernel's coarse clock of 1 to 10 ms.";
+    WindowTime = "enetstat.window.limited_us", Type::Integer64, T | C | S, always 0,
+        "Those of them in which the peer's receive window was too small, or closed.";
+    BufferTime = "enetstat.buffer.limited_us", Type::Integer64, T | C | S, always 0,
+        "Those of them in which the socket's send buffer was too small.";
+    Probes = "enetstat.probes", Type::Integer, T | C, always 0,
+        "Probes of a closed window, or keepalive probes, that were not answered at the end.";
     Rtt = "enetstat.rtt_us", Type::Integer, T | C | S, always 0,
         "Smoothed round-trip time in microseconds. Left out when never measured.";
-    QueueReceive = "enetstat.queue.receive", Type::Integer, Q | S, always Q,
-        "Bytes received and not read; of a listener the connections waiting for accept.";
-    QueueSend = "enetstat.queue.send", Type::Integer, Q | S, always Q,
-        "Bytes not acknowledged; of a listener the backlog limit, left out where /proc does not tell it.";
+    RttMin = "enetstat.rtt.min_us", Type::Integer, T | C | S, always 0,
+        "Smallest round-trip time of the last minutes (net.ipv4.tcp_min_rtt_wlen) in microseconds.";
+    Handshake = "enetstat.latency.handshake_us", Type::Integer, CONN | S, always 0,
+        "Microseconds from the SYN to ESTABLISHED; from 4 ms on this and the next three to one part in two thousand. Left \
+        out when the SYN was not seen.";
+    AcceptTime = "enetstat.latency.accept_us", Type::Integer, CONN | S, always 0,
+        "Microseconds from ESTABLISHED until accept returned it.";
+    FirstSent = "enetstat.latency.first_sent_us", Type::Integer, CONN | S, always 0,
+        "Microseconds from ESTABLISHED to the end of the first call that sent something (trace --queues).";
+    FirstReceived = "enetstat.latency.first_received_us", Type::Integer, CONN | S, always 0,
+        "Microseconds from ESTABLISHED to the end of the first call that received something (trace --queues).";
+    ListenerWaiting = "enetstat.listener.waiting", Type::Integer, T | S, always 0,
+        "Of a listener, or of one that closes: connections waiting for accept.";
+    ListenerLimit = "enetstat.listener.limit", Type::Integer, T | S, always 0,
+        "How many may wait; one more than that is the last that is taken in.";
+    ListenerHalfOpen = "enetstat.listener.half_open", Type::Integer, T | S, always 0,
+        "Half-open connections of a listener (SYN received, final ACK not). Left out when several listeners share them.";
+    ListenerDropped = "enetstat.listener.dropped", Type::Integer64, T | S, always 0,
+        "SYNs and connections that a listener has dropped in its life, because a queue was full or for another reason.";
+    QueueReceive = "enetstat.queue.receive", Type::Integer, Q | S | T | C, always Q,
+        "Bytes received and not read; of a listener the connections waiting for accept. With CLOSE: never read.";
+    QueueSend = "enetstat.queue.send", Type::Integer, Q | S | T | C, always Q,
+        "Bytes not acknowledged; of a listener the backlog limit, left out where /proc does not tell it. With CLOSE: written \
+        and never acknowledged.";
     QueueCause = "enetstat.queue.cause", Type::OneOf(&["send", "receive", "final"]), Q, always Q,
         "The call that moved data; final: the last word before the connection closes.";
     QueueSent = "enetstat.queue.sent", Type::Integer, Q, always Q,
@@ -335,7 +347,7 @@ fields! {
     CounterValue = "enetstat.counter.value", Type::Signed, N, always N,
         "Its number since the namespace began; of Tcp CurrEstab and the like, the number now; of a setting, the setting \
         (Tcp MaxConn is -1 when there is no limit).";
-    RouteKind = "enetstat.route.type", ROUTES, RT, always RT,
+    RouteKind = "enetstat.route.type", Type::OneOf(ROUTES), RT, always RT,
         "What becomes of a packet that the route matches.";
     RouteDestination = "enetstat.route.destination", Type::Text, RT, always RT,
         "Destination and prefix length.";

@@ -5,8 +5,8 @@ use super::object::{Object, Stamp};
 use crate::model::counter::Group;
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Comm, Conn, Ended, Family, How, Learnt, Mono, Pid, Protocol, Reason, Repair, SockRow, TcpState,
-    TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState,
+    Clock, Comm, Conn, Ended, Family, How, Learnt, Mono, Pid, Protocol, Repair, ResetNames, SockRow,
+    TcpState, TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState, Way, Why,
 };
 use std::net::IpAddr;
 
@@ -15,11 +15,17 @@ pub struct Json {
     /// Connections that ended instead of every transition.
     close: bool,
     stamp: Stamp,
+    resets: ResetNames,
 }
 
 impl Json {
     pub fn new(close: bool, clock: Clock) -> Self {
-        Self { close, stamp: Stamp::new(clock) }
+        Self { close, stamp: Stamp::new(clock), resets: ResetNames::default() }
+    }
+
+    /// Tells what the kernel calls the reasons of its resets.
+    pub fn name_resets(&mut self, names: ResetNames) {
+        self.resets = names;
     }
 
     /// Replaces the clock; see [`Clock`].
@@ -56,7 +62,7 @@ impl Json {
     }
 
     fn transition(&mut self, out: &mut Vec<u8>, transition: &Transition) {
-        let Transition { at, from, to: _, spent, learnt, err, actor, conn, reason, totals } = transition;
+        let Transition { at, from, to: _, spent, learnt, err, actor, conn, why, totals } = transition;
         let mut object = Object::begin(out, Kind::Transition, self.stamp.at(*at));
         connection(&mut object, conn);
         object.text(Field::From, from.otel().as_bytes());
@@ -72,19 +78,31 @@ impl Json {
         if let Some(actor) = actor {
             object.integer(Field::Actor, actor.get());
         }
-        end_of(&mut object, *err, *reason, totals.as_ref());
+        end_of(&mut object, &self.resets, *err, why);
+        match totals {
+            Some(totals) if *from == TcpState::Listen => listener_closes(&mut object, totals),
+            Some(totals) => {
+                numbers(&mut object, totals);
+                at_close(&mut object, totals);
+            }
+            None => {}
+        }
         object.end();
     }
 
     fn ended(&mut self, out: &mut Vec<u8>, ended: &Ended) {
-        let Ended { at, conn, from, err, reason, totals } = ended;
+        let Ended { at, conn, from, err, why, totals } = ended;
         let mut object = Object::begin(out, Kind::Connection, self.stamp.at(*at));
         connection(&mut object, conn);
         object.text(Field::From, from.otel().as_bytes());
         if let Some(opened) = conn.opened {
             object.integer64(Field::Duration, nanoseconds(at.since(opened)));
         }
-        end_of(&mut object, *err, *reason, totals.as_ref());
+        end_of(&mut object, &self.resets, *err, why);
+        if let Some(totals) = totals {
+            numbers(&mut object, totals);
+            at_close(&mut object, totals);
+        }
         object.end();
     }
 
@@ -151,13 +169,25 @@ impl Json {
             object.integer(Field::QueueSend, row.wqueue);
         }
         timer(&mut object, row);
+        let listens = row.protocol == Protocol::Tcp && row.state == TcpState::Listen;
+        if listens {
+            object.integer(Field::ListenerWaiting, row.rqueue);
+            if row.cookie.is_some() {
+                object.integer(Field::ListenerLimit, row.wqueue);
+            }
+            if let Some(totals) = &row.totals {
+                object.integer(Field::ListenerHalfOpen, totals.segs_in);
+            }
+        }
         if let Some(drops) = row.drops {
-            object.integer64(Field::Drops, drops);
+            object.integer64(if listens { Field::ListenerDropped } else { Field::Drops }, drops);
         }
         if let Some(v6only) = row.v6only {
             object.bool(Field::V6Only, v6only);
         }
-        end_of(&mut object, 0, None, row.totals.as_ref());
+        if let Some(totals) = row.totals.as_ref().filter(|_| !listens) {
+            numbers(&mut object, totals);
+        }
         if let Some(holders) = holders {
             object.processes(Field::Holders, holders);
         }
@@ -329,25 +359,86 @@ fn connection(object: &mut Object<'_>, conn: &Conn) {
     if let Some(first) = conn.first {
         object.text(Field::ClosedFirst, first.name().as_bytes());
     }
+    let latency = &conn.latency;
+    for (field, us) in [
+        (Field::Handshake, latency.handshake_us),
+        (Field::AcceptTime, latency.accept_us),
+        (Field::FirstSent, latency.first_sent_us),
+        (Field::FirstReceived, latency.first_received_us),
+        (Field::SynRetransmits, latency.syn_retrans.map(u32::from)),
+    ] {
+        if let Some(us) = us {
+            object.integer(field, us);
+        }
+    }
 }
 
-fn end_of(object: &mut Object<'_>, err: u16, reason: Option<Reason>, totals: Option<&Totals>) {
+fn end_of(object: &mut Object<'_>, names: &ResetNames, err: u16, why: &Why) {
+    let Why { reason, cause, reset } = why;
     if let Some(reason) = reason {
         object.text(Field::Reason, reason.name().as_bytes());
+    }
+    if let Some(cause) = cause {
+        object.text(Field::Cause, cause.name().as_bytes());
+    }
+    if let Some(reset) = reset {
+        let way: &[u8] = match reset.way {
+            Way::Sent => b"sent",
+            Way::Received => b"received",
+        };
+        object.text(Field::ResetWay, way);
+        if let Some(reason) = reset.reason.and_then(|reason| names.name(reason)) {
+            object.text(Field::ResetReason, reason);
+        }
     }
     if err != 0 {
         object.errno(Field::Error, err);
     }
-    if let Some(totals) = totals {
-        let Totals { sent, received, segs_out, segs_in, retrans, srtt_us, rqueue: _, wqueue: _ } = *totals;
-        object.integer64(Field::BytesSent, sent);
-        object.integer64(Field::BytesReceived, received);
-        object.integer(Field::SegmentsOut, segs_out);
-        object.integer(Field::SegmentsIn, segs_in);
-        object.integer(Field::Retransmits, retrans);
-        if srtt_us != 0 {
-            object.integer(Field::Rtt, srtt_us);
-        }
+}
+
+/// Counters of a connection.
+fn numbers(object: &mut Object<'_>, totals: &Totals) {
+    let Totals { sent, received, resent, segs_out, segs_in, retrans, srtt_us, .. } = *totals;
+    object.integer64(Field::BytesSent, sent);
+    object.integer64(Field::BytesReceived, received);
+    if let Some(resent) = resent {
+        object.integer64(Field::BytesResent, resent);
+    }
+    object.integer(Field::SegmentsOut, segs_out);
+    object.integer(Field::SegmentsIn, segs_in);
+    object.integer(Field::Retransmits, retrans);
+    if let Some(lost) = totals.lost {
+        object.integer(Field::SegmentsLost, lost);
+    }
+    if let Some(times) = totals.reordered {
+        object.integer(Field::Reordered, times);
+    }
+    if let Some(busy) = totals.busy {
+        object.integer64(Field::BusyTime, busy.total_us);
+        object.integer64(Field::WindowTime, busy.window_us);
+        object.integer64(Field::BufferTime, busy.buffer_us);
+    }
+    if srtt_us != 0 {
+        object.integer(Field::Rtt, srtt_us);
+    }
+    if let Some(rtt) = totals.min_rtt_us {
+        object.integer(Field::RttMin, rtt);
+    }
+}
+
+/// What was left when it closed.
+fn at_close(object: &mut Object<'_>, totals: &Totals) {
+    object.integer(Field::Probes, totals.probes);
+    object.integer(Field::QueueReceive, totals.rqueue);
+    object.integer(Field::QueueSend, totals.wqueue);
+}
+
+fn listener_closes(object: &mut Object<'_>, totals: &Totals) {
+    object.integer(Field::ListenerWaiting, totals.rqueue);
+    object.integer(Field::ListenerLimit, totals.wqueue);
+    object.integer(Field::ListenerHalfOpen, totals.segs_in);
+    if let Some(dropped) = totals.lost {
+        object.integer64(Field::ListenerDropped, dropped.into());
     }
 }
 

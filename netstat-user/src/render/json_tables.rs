@@ -1,10 +1,11 @@
 //! JSON lines of routes, interfaces, memberships and masqueraded connections. The fields are those of
 //! [`field`](super::field).
 
-use super::field::{Field, INTERFACE_FLAGS, Kind};
+use super::field::{Field, Kind};
 use super::object::{Object, Stamp, string};
 use super::routes::Labels;
 use super::text::{address, number};
+use super::words::INTERFACE_FLAGS;
 use crate::model::link::operstate_name;
 use crate::model::route::{protocol_name, scope_name};
 use crate::model::{Clock, Counters, Family, Hop, Interface, Masqueraded, Membership, Mono, Net, Route};

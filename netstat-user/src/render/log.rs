@@ -4,7 +4,8 @@ use super::text::{self, endpoint, left, number, right};
 use crate::args::plan::TimeStyle;
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Conn, Ended, Family, How, Learnt, Mono, QueueChange, Reason, Repair, Told, Transition,
+    Clock, Conn, Ended, Family, How, Learnt, Mono, QueueChange, Reason, Repair, ResetNames, Told, Transition,
+    Way, Why,
 };
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -33,6 +34,8 @@ const SPENT: usize = 7;
 const BYTES: usize = 10;
 const NETNS: usize = 10;
 const REASON: usize = 11;
+const RTT: usize = 6;
+const RETRANSMITS: usize = 7;
 
 /// Writes lines.
 pub struct Log {
@@ -42,11 +45,17 @@ pub struct Log {
     second: i64,
     /// `HH:MM:SS`.
     day: [u8; 8],
+    resets: ResetNames,
 }
 
 impl Log {
     pub fn new(style: LogStyle, clock: Clock) -> Self {
-        Self { style, clock, second: i64::MIN, day: *b"00:00:00" }
+        Self { style, clock, second: i64::MIN, day: *b"00:00:00", resets: ResetNames::default() }
+    }
+
+    /// Tells what the kernel calls the reasons of its resets.
+    pub fn name_resets(&mut self, names: ResetNames) {
+        self.resets = names;
     }
 
     /// Replaces the clock; see [`Clock`].
@@ -68,7 +77,9 @@ impl Log {
         cell(out, ENDPOINT, |out| out.extend_from_slice(b"FOREIGN"));
         if self.style.close {
             cell(out, STATE, |out| out.extend_from_slice(b"STATE"));
-            out.extend_from_slice(b"   LIVED       SENT   RECEIVED  END          PID/PROGRAM\n");
+            out.extend_from_slice(
+                b"   LIVED       SENT   RECEIVED    RTT RETRANS  END          PID/PROGRAM\n",
+            );
         } else {
             cell(out, STATE, |out| out.extend_from_slice(b"OLD"));
             out.extend_from_slice(b"-> ");
@@ -89,8 +100,7 @@ impl Log {
     }
 
     fn transition(&mut self, out: &mut Vec<u8>, transition: &Transition) {
-        let Transition { at, from, to, spent, learnt, err, actor: _, conn, reason: _, totals: _ } =
-            transition;
+        let Transition { at, from, to, spent, learnt, err, actor: _, conn, why, totals: _ } = transition;
         let deduced = *learnt != Learnt::Event;
         self.time(out, *at, deduced);
         self.who(out, conn);
@@ -109,10 +119,12 @@ impl Log {
         }
         right(out, start, SPENT);
         tail(out, conn, *err);
+        self.behind(out, why);
+        out.push(b'\n');
     }
 
     fn ended(&mut self, out: &mut Vec<u8>, ended: &Ended) {
-        let Ended { at, conn, from: _, err, reason, totals } = ended;
+        let Ended { at, conn, from: _, err, why, totals } = ended;
         self.time(out, *at, false);
         self.who(out, conn);
         cell(out, STATE, |out| out.extend_from_slice(conn.state.name().as_bytes()));
@@ -131,9 +143,23 @@ impl Log {
             }
             right(out, start, BYTES);
         }
+        out.push(b' ');
+        let start = out.len();
+        match totals.map(|totals| totals.srtt_us).filter(|&rtt| rtt != 0) {
+            Some(rtt) => text::span(out, u64::from(rtt) * 1000),
+            None => out.push(b'-'),
+        }
+        right(out, start, RTT);
+        out.push(b' ');
+        let start = out.len();
+        match totals {
+            Some(totals) => number(out, totals.retrans.into()),
+            None => out.push(b'-'),
+        }
+        right(out, start, RETRANSMITS);
         out.extend_from_slice(b"  ");
         let start = out.len();
-        let end = match (reason, conn.first) {
+        let end = match (&why.reason, conn.first) {
             (Some(Reason::Closed), Some(first)) => first.name(),
             (Some(reason), _) => reason.name(),
             (None, _) => "-",
@@ -141,6 +167,25 @@ impl Log {
         out.extend_from_slice(end.as_bytes());
         left(out, start, REASON);
         tail(out, conn, *err);
+        self.behind(out, why);
+        out.push(b'\n');
+    }
+
+    /// What is known beyond the reason: what lies behind it, and the reset.
+    fn behind(&self, out: &mut Vec<u8>, why: &Why) {
+        if let Some(cause) = why.cause {
+            out.push(b' ');
+            out.extend_from_slice(cause.name().as_bytes());
+        }
+        let Some(reset) = why.reset else { return };
+        out.extend_from_slice(match reset.way {
+            Way::Sent => b" RST sent".as_slice(),
+            Way::Received => b" RST received",
+        });
+        if let Some(reason) = reset.reason.and_then(|reason| self.resets.name(reason)) {
+            out.push(b' ');
+            text::escaped(out, reason);
+        }
     }
 
     fn queue(&mut self, out: &mut Vec<u8>, change: &QueueChange, conn: &Conn) {
@@ -163,6 +208,7 @@ impl Log {
             number(out, bytes.into());
         }
         tail(out, conn, 0);
+        out.push(b'\n');
     }
 
     fn repaired(&mut self, out: &mut Vec<u8>, repair: &Repair) {
@@ -229,7 +275,7 @@ fn cell(out: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(b' ');
 }
 
-/// Owner, in parentheses when it is only the listener's, and error; the end of the line.
+/// Owner, in parentheses when it is only the listener's, and error.
 fn tail(out: &mut Vec<u8>, conn: &Conn, err: u16) {
     out.extend_from_slice(b"  ");
     match &conn.owner {
@@ -245,7 +291,6 @@ fn tail(out: &mut Vec<u8>, conn: &Conn, err: u16) {
         out.push(b' ');
         super::errno::name(out, err);
     }
-    out.push(b'\n');
 }
 
 fn nanoseconds(span: std::time::Duration) -> u64 {

@@ -28,3 +28,4 @@ pub(crate) mod sample;
 mod tests;
 #[cfg(test)]
 mod tests_tables;
+mod words;

@@ -34,6 +34,7 @@ pub fn conn() -> Conn {
         preexisting: false,
         active: Some(true),
         first: None,
+        latency: Latency { handshake_us: Some(312), syn_retrans: Some(0), ..Latency::default() },
     }
 }
 
@@ -47,7 +48,7 @@ pub fn transition() -> Transition {
         err: 0,
         actor: None,
         conn: conn(),
-        reason: None,
+        why: Why::default(),
         totals: None,
     }
 }
@@ -60,15 +61,19 @@ pub fn totals() -> Totals {
         segs_in: 12,
         retrans: 1,
         srtt_us: 250,
-        rqueue: 0,
-        wqueue: 0,
+        resent: Some(1448),
+        min_rtt_us: Some(180),
+        lost: Some(1),
+        reordered: Some(0),
+        busy: Some(Busy { total_us: 8000, window_us: 4000, buffer_us: 0 }),
+        ..Totals::default()
     }
 }
 
 pub fn ended() -> Ended {
     let conn = Conn { state: TcpState::TimeWait, first: Some(First::Local), ..conn() };
-    let (from, reason) = (TcpState::FinWait2, Some(Reason::Closed));
-    Ended { at: Mono(2_000_000_000), conn, from, err: 0, reason, totals: Some(totals()) }
+    let (from, why) = (TcpState::FinWait2, Why { reason: Some(Reason::Closed), ..Why::default() });
+    Ended { at: Mono(2_000_000_000), conn, from, err: 0, why, totals: Some(totals()) }
 }
 
 pub fn queue() -> Told {

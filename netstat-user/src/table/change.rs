@@ -1,8 +1,11 @@
 //! How a change of state is made and told.
 
 use super::Table;
+use super::latency::Short;
 use super::row::Flags;
-use crate::model::{Ended, Learnt, Mini, Mono, Moved, Pid, Reason, TcpState, Told, Totals, Transition};
+use crate::model::{
+    Closing, Ended, Learnt, Mini, Mono, Moved, Pid, Reset, TcpState, Told, Totals, Transition, Why,
+};
 use std::time::Duration;
 
 /// Changes of other connections that one may overtake.
@@ -20,6 +23,11 @@ pub(super) struct Change {
     pub totals: Option<Totals>,
     /// How the end of a request or timewait socket was seen.
     pub mini: Option<Mini>,
+    pub closing: Closing,
+    /// The reset that causes it, or that it causes.
+    pub reset: Option<Reset>,
+    /// Address of the socket in the kernel; 0: not told.
+    pub pointer: u64,
 }
 
 impl Change {
@@ -33,45 +41,25 @@ impl Change {
             actor: moved.actor,
             totals: moved.totals,
             mini: None,
+            closing: moved.closing,
+            reset: None,
+            pointer: moved.id.pointer.map_or(0, std::num::NonZeroU64::get),
         }
     }
 
     pub fn seen(at: Mono, from: TcpState, to: TcpState, learnt: Learnt) -> Self {
-        Self { at, from, to, learnt, err: 0, actor: None, totals: None, mini: None }
-    }
-
-    /// Why the connection ends with this. The kernel's error says most (`tcp_reset`, net/ipv4/tcp_input.c, 6.12); the rest
-    /// follows from the state that is left, and from whether a process or the network caused it. `child`: of a listener.
-    fn reason(&self, child: bool) -> Option<Reason> {
-        use TcpState::{
-            Close, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, SynRecv, SynSent, TimeWait,
-        };
-        match i32::from(self.err) {
-            0 => {}
-            libc::ECONNREFUSED => return Some(Reason::Refused),
-            libc::ECONNRESET | libc::EPIPE => return Some(Reason::Reset),
-            libc::ETIMEDOUT => return Some(Reason::TimedOut),
-            libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EHOSTDOWN | libc::ENETDOWN => {
-                return Some(Reason::Unreachable);
-            }
-            libc::ECONNABORTED => return Some(Reason::Destroyed),
-            _ => return Some(Reason::Failed),
-        }
-        match (self.from, self.to, self.mini) {
-            (_, TimeWait, _) | (LastAck | Closing | TimeWait, _, _) => Some(Reason::Closed),
-            // It answered nobody: neither the peer's ACK nor its FIN came.
-            (SynRecv | FinWait2, _, Some(Mini::Expired)) => Some(Reason::TimedOut),
-            (SynRecv, _, Some(Mini::Stopped)) => Some(Reason::Reset),
-            (SynSent, _, _) if self.actor.is_some() => Some(Reason::GivenUp),
-            (SynRecv | Established | CloseWait | FinWait1 | FinWait2, _, _) if self.actor.is_some() => {
-                Some(Reason::Aborted)
-            }
-            // The listener was closed before somebody accepted it; nobody has locked it then (`inet_child_forget`,
-            // net/ipv4/inet_connection_sock.c, 6.12).
-            (Established | CloseWait, Close, _) if child && self.learnt == Learnt::Event => {
-                Some(Reason::Aborted)
-            }
-            _ => None,
+        Self {
+            at,
+            from,
+            to,
+            learnt,
+            err: 0,
+            actor: None,
+            totals: None,
+            mini: None,
+            closing: Closing::default(),
+            reset: None,
+            pointer: 0,
         }
     }
 }
@@ -83,7 +71,7 @@ impl Table {
             change.totals = change.totals.or(Some(totals));
         }
         if let Some(spent) = self.shift(index, &change) {
-            self.tell(index, change, spent, out);
+            self.tell_or_hold(index, change, spent, out);
         }
     }
 
@@ -104,6 +92,18 @@ impl Table {
             (_, TcpState::Closing) => row.flags.set(Flags::LOCAL_FIRST | Flags::PEER_FIRST),
             _ => {}
         }
+        if change.to == TcpState::Established && change.learnt == Learnt::Event {
+            let syn = match change.from {
+                TcpState::SynSent => spent.is_some().then_some(row.since),
+                TcpState::SynRecv if row.flags.has(Flags::SYN_SEEN) => spent.is_some().then_some(row.since),
+                // Both ends called connect.
+                TcpState::SynRecv if row.flags.has(Flags::ACTIVE) && row.flags.has(Flags::OPENED) => {
+                    Some(row.opened)
+                }
+                _ => None,
+            };
+            row.handshake = syn.map(|syn| Short::between(syn, change.at));
+        }
         row.state = change.to;
         row.since = change.at;
         row.flags.set(Flags::SINCE);
@@ -118,19 +118,19 @@ impl Table {
     /// Tells a change that the row already shows.
     pub(super) fn tell(&mut self, index: u32, change: Change, spent: Option<Duration>, out: &mut Vec<Told>) {
         let Some(row) = self.rows.at_mut(index) else { return };
-        let (minisock, child) = (row.flags.has(Flags::MINISOCK), row.flags.has(Flags::PASSIVE));
+        let minisock = row.flags.has(Flags::MINISOCK);
         let over = !row.flags.has(Flags::ENDED)
             && !matches!(change.from, TcpState::Listen | TcpState::Close)
             && (change.to == TcpState::Close || minisock);
         if over {
             row.flags.set(Flags::ENDED);
         }
-        let Change { at, from, to, learnt, err, actor, totals, mini: _ } = change;
+        let Change { at, from, to, learnt, err, actor, totals, .. } = change;
         let ends = to == TcpState::Close && !matches!(from, TcpState::Listen | TcpState::Close);
         // What is left of an orphan in FIN_WAIT2 is over for its process, but has not ended yet.
-        let reason = (ends || to == TcpState::TimeWait).then(|| change.reason(child)).flatten();
+        let why = if ends || to == TcpState::TimeWait { change.why() } else { Why::default() };
         let Some(row) = self.rows.at(index) else { return };
-        let conn = self.conn(row);
+        let conn = self.conn(index, row);
         if from != to {
             self.counts.transitions += 1;
             out.push(Told::Transition(Transition {
@@ -142,14 +142,14 @@ impl Table {
                 err,
                 actor,
                 conn,
-                reason,
+                why,
                 totals,
             }));
             put_in_order(out);
         }
         if over {
             self.counts.ended += 1;
-            out.push(Told::Ended(Ended { at, conn, from, err, reason, totals }));
+            out.push(Told::Ended(Ended { at, conn, from, err, why, totals }));
             put_in_order(out);
         }
     }
@@ -179,44 +179,5 @@ fn stamp(told: &Told) -> Option<(Mono, u32)> {
         }
         Told::Queue { change, conn } => Some((change.at, conn.serial)),
         Told::Repaired(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::num::NonZeroU32;
-
-    #[test]
-    fn why_a_connection_ended_follows_from_its_error_its_state_and_who_acted() {
-        use TcpState::*;
-        let ends = |from, to, err: i32, acts: bool, mini| {
-            let change = Change::seen(Mono(1), from, to, Learnt::Event);
-            let actor = NonZeroU32::new(7).filter(|_| acts);
-            Change { err: err as u16, actor, mini, ..change }.reason(false)
-        };
-        for (from, to, err, acts, mini, reason) in [
-            (LastAck, Close, 0, false, None, Some(Reason::Closed)),
-            (FinWait2, TimeWait, 0, false, None, Some(Reason::Closed)),
-            (TimeWait, Close, 0, false, Some(Mini::Stopped), Some(Reason::Closed)),
-            (LastAck, Close, libc::ECONNRESET, false, None, Some(Reason::Reset)),
-            (CloseWait, Close, libc::EPIPE, false, None, Some(Reason::Reset)),
-            (SynSent, Close, libc::ECONNREFUSED, false, None, Some(Reason::Refused)),
-            (SynSent, Close, libc::ETIMEDOUT, false, None, Some(Reason::TimedOut)),
-            (SynSent, Close, libc::EHOSTUNREACH, false, None, Some(Reason::Unreachable)),
-            (SynSent, Close, 0, true, None, Some(Reason::GivenUp)),
-            (Established, Close, 0, true, None, Some(Reason::Aborted)),
-            (Established, Close, libc::ECONNABORTED, true, None, Some(Reason::Destroyed)),
-            (Established, Close, libc::EPROTO, false, None, Some(Reason::Failed)),
-            (SynRecv, Close, 0, false, Some(Mini::Expired), Some(Reason::TimedOut)),
-            (SynRecv, Close, 0, false, Some(Mini::Stopped), Some(Reason::Reset)),
-            (FinWait2, Close, 0, false, Some(Mini::Expired), Some(Reason::TimedOut)),
-            (Established, Close, 0, false, None, None),
-        ] {
-            assert_eq!(ends(from, to, err, acts, mini), reason, "{from:?} -> {to:?}, {err}");
-        }
-        let forgotten = Change::seen(Mono(1), Established, Close, Learnt::Event);
-        assert_eq!(forgotten.reason(true), Some(Reason::Aborted));
-        assert_eq!(Change { learnt: Learnt::Listing, ..forgotten }.reason(true), None);
     }
 }

@@ -85,6 +85,7 @@ impl Table {
             Some(index) => {
                 // A socket that goes on after its move to CLOSE has not gone to TIME_WAIT.
                 self.settle(index, out);
+                self.release(index, out);
                 Some(index)
             }
             None => None,
@@ -116,6 +117,7 @@ impl Table {
         }
         // Its port is known now, if ever.
         self.connects(index, out);
+        self.counted_syns(index, moved.syn_retrans);
         if moved.to == TcpState::Close {
             self.forget_pointer(index);
         }
@@ -254,6 +256,9 @@ impl Table {
         if let Some(cookie) = moved.id.cookie {
             self.name(index, cookie);
         }
+        if moved.from == TcpState::Close {
+            self.extras.remove(&index);
+        }
         let Some(row) = self.rows.at_mut(index) else { return };
         if moved.from == TcpState::Close {
             // The socket is used again after its former connection: all is new but the name.
@@ -269,8 +274,11 @@ impl Table {
                     | Flags::PASSIVE
                     | Flags::ASKED
                     | Flags::LOCAL_FIRST
-                    | Flags::PEER_FIRST,
+                    | Flags::PEER_FIRST
+                    | Flags::SYN_SEEN
+                    | Flags::SYNS,
             );
+            (row.handshake, row.accepted) = (None, None);
             row.opened = moved.at;
             row.flags.set(Flags::OPENED);
             if moved.to == TcpState::SynSent {
@@ -374,11 +382,12 @@ impl Table {
         row.rqueue = change.rqueue;
         row.wqueue = change.wqueue;
         row.flags.set(Flags::QUEUES);
+        self.used(index, &change);
         if let Some(pid) = change.actor {
             self.set_owner(index, pid, How::Used);
         }
         if let Some(row) = self.rows.at(index) {
-            out.push(Told::Queue { change, conn: self.conn(row) });
+            out.push(Told::Queue { change, conn: self.conn(index, row) });
         }
     }
 }

@@ -90,7 +90,7 @@ impl Table {
 
     /// Whether something waits for [`Table::over`].
     pub fn waits(&self) -> bool {
-        !self.minis.is_empty()
+        !self.minis.is_empty() || !self.held.is_empty()
     }
 
     /// Every event until `until` has been learnt: what nothing has contradicted by then is told.
@@ -104,6 +104,7 @@ impl Table {
     }
 
     pub(super) fn elapse(&mut self, now: Mono, out: &mut Vec<Told>) {
+        self.release_old(now, out);
         while let Some(&(at, pointer)) = self.minis.ending_by_age.front() {
             if now.since(at) < GRACE {
                 break;
@@ -205,6 +206,11 @@ impl Table {
             if mini == 0 {
                 // A listing was first.
                 self.tie(index, seen.pointer);
+                if let Some(row) = self.rows.at_mut(index) {
+                    row.since = seen.at.min(row.since);
+                    row.opened = row.since;
+                    row.flags.set(Flags::OPENED | Flags::SINCE | Flags::SYN_SEEN);
+                }
                 return;
             }
             let end = self.minis.ending.get(&mini).copied();
@@ -220,7 +226,7 @@ impl Table {
         row.cookie = seen.cookie.map_or(0, NonZeroU64::get);
         row.opened = seen.at;
         row.since = seen.at;
-        row.flags.set(Flags::REQUEST | Flags::PASSIVE | Flags::OPENED | Flags::SINCE);
+        row.flags.set(Flags::REQUEST | Flags::PASSIVE | Flags::OPENED | Flags::SINCE | Flags::SYN_SEEN);
         let Some(index) = self.enter(row) else { return };
         self.counts.connections += 1;
         self.make_room(index, seen.at, out);

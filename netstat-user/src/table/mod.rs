@@ -17,18 +17,21 @@
 mod answer;
 mod change;
 mod event;
+mod latency;
 mod merge;
 mod mini;
 mod owner;
 mod processes;
 mod retain;
 mod row;
+mod why;
 
 use crate::model::{
     Answer, Conn, Event, Fact, First, How, Learnt, Mono, Moved, Owner, Pid, Question, SockId, TcpState, Told,
     Totals,
 };
 use change::Change;
+use latency::Extra;
 use mini::Minis;
 use processes::Processes;
 use row::{Flags, Place, Row, Rows};
@@ -37,6 +40,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::num::NonZeroU64;
 use std::time::Duration;
+use why::Held;
 
 pub use row::ROW_BYTES;
 
@@ -56,6 +60,8 @@ pub struct Limits {
     pub attached: Mono,
     /// Whether there are events that name a socket by its address only, even if its cookie is known.
     pub by_address: bool,
+    /// Whether resets have events.
+    pub resets: bool,
 }
 
 impl Default for Limits {
@@ -67,6 +73,7 @@ impl Default for Limits {
             minis: false,
             attached: Mono(0),
             by_address: false,
+            resets: false,
         }
     }
 }
@@ -124,6 +131,9 @@ pub struct Table {
     minis: Minis,
     /// Counters of connections of which only FIN_WAIT2 without an owner is left: told with their next change.
     orphans: FxHashMap<u32, Totals>,
+    /// What is kept of few rows.
+    extras: FxHashMap<u32, Extra>,
+    held: Held,
     /// Rows that turned out to be another row's socket, which a listing had entered before the two could be matched.
     twins: Vec<u32>,
     /// When to ask the kernel about which row (index, generation).
@@ -154,6 +164,8 @@ impl Table {
             pending: FxHashMap::default(),
             minis: Minis::default(),
             orphans: FxHashMap::default(),
+            extras: FxHashMap::default(),
+            held: Held::default(),
             twins: Vec::new(),
             due: BinaryHeap::new(),
             closed: VecDeque::new(),
@@ -176,6 +188,7 @@ impl Table {
             Fact::Event(Event::Owner(seen)) => self.owner_seen(seen),
             Fact::Event(Event::Mini(seen)) => self.mini(seen, out),
             Fact::Event(Event::Port(seen)) => self.port(seen, out),
+            Fact::Event(Event::Reset(seen)) => self.reset(seen, out),
             Fact::Event(Event::Process(process)) | Fact::Process(process) => self.processes.told(process),
             Fact::Listing(listing) => self.listed(now, listing, out),
             Fact::Answer(answer) => self.answered(answer, out),
@@ -201,12 +214,18 @@ impl Table {
 
     /// Rows that are not closed, and closed ones for as long as [`Limits::keep_closed`] says.
     pub fn rows(&self, now: Mono) -> impl Iterator<Item = Conn> {
-        self.rows.iter().filter(move |(_, row)| self.visible(row, now)).map(|(_, row)| self.conn(row))
+        self.rows
+            .iter()
+            .filter(move |(_, row)| self.visible(row, now))
+            .map(|(index, row)| self.conn(index, row))
     }
 
     /// Rows that are not closed.
     pub fn open_rows(&self) -> impl Iterator<Item = Conn> {
-        self.rows.iter().filter(|(_, row)| row.state != TcpState::Close).map(|(_, row)| self.conn(row))
+        self.rows
+            .iter()
+            .filter(|(_, row)| row.state != TcpState::Close)
+            .map(|(index, row)| self.conn(index, row))
     }
 
     /// Number of rows held, closed ones included.
@@ -311,7 +330,7 @@ impl Table {
         }
     }
 
-    fn conn(&self, row: &Row) -> Conn {
+    fn conn(&self, index: u32, row: &Row) -> Conn {
         let flags = row.flags;
         Conn {
             serial: row.generation,
@@ -337,6 +356,7 @@ impl Table {
                 (false, true) => Some(First::Peer),
                 (false, false) => None,
             },
+            latency: self.latency(index, row),
         }
     }
 

@@ -62,6 +62,9 @@ impl Table {
             Seen::Accept => How::Accepted,
             Seen::Use => How::Used,
         };
+        if how == How::Accepted {
+            self.accepted(index, seen.at);
+        }
         self.set_owner(index, seen.pid, how);
     }
 

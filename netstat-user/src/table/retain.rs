@@ -21,7 +21,10 @@ impl Table {
     /// listing showed that, when the listing was made. Listeners that closed are among them.
     pub fn closed_after(&self, since: Mono) -> impl Iterator<Item = (Mono, Conn)> {
         let wanted = move |row: &Row| row.state == TcpState::Close && row.since > since;
-        self.rows.iter().filter(move |(_, row)| wanted(row)).map(|(_, row)| (row.since, self.conn(row)))
+        self.rows
+            .iter()
+            .filter(move |(_, row)| wanted(row))
+            .map(|(index, row)| (row.since, self.conn(index, row)))
     }
 
     /// Lets go of rows that have been closed for long enough.
@@ -93,6 +96,8 @@ impl Table {
         }
         self.pending.remove(&index);
         self.orphans.remove(&index);
+        self.extras.remove(&index);
+        self.held.forget(index);
         self.minis.forget(row.mini, index);
         if row.how != 0 {
             self.processes.disown(row.owner);
@@ -136,7 +141,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Endpoint, Event, Fact, Family, Identity, Moved, SockId, Totals, Tuple};
+    use crate::model::{Closing, Endpoint, Event, Fact, Family, Identity, Moved, SockId, Totals, Tuple};
     use crate::table::Limits;
     use std::net::Ipv4Addr;
     use std::num::NonZeroU64;
@@ -155,6 +160,8 @@ mod tests {
             actor: None,
             identity: Some(Identity { tuple, netns: 1, uid: None, cgroup: None }),
             totals: (to == TcpState::Close).then_some(totals),
+            closing: Closing::default(),
+            syn_retrans: None,
         }))
     }
 

@@ -1,5 +1,6 @@
 //! One row, and the slab that holds all of them.
 
+use super::latency::Short;
 use crate::model::{Family, How, Identity, Mono, Moved, TcpState, Tuple};
 use std::num::NonZeroU64;
 use std::ops::BitOr;
@@ -35,6 +36,10 @@ impl Flags {
     pub const LOCAL_FIRST: Self = Self(1 << 11);
     /// The peer closed first; with the flag before, both did.
     pub const PEER_FIRST: Self = Self(1 << 12);
+    /// `since`, of SYN_RECV, is the time of the SYN.
+    pub const SYN_SEEN: Self = Self(1 << 13);
+    /// It was told how often the SYN was sent again.
+    pub const SYNS: Self = Self(1 << 14);
 
     pub fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -91,6 +96,10 @@ pub(super) struct Row {
     pub state: TcpState,
     /// [`How`] as a number; 0: no owner.
     pub how: u8,
+    /// From the SYN to ESTABLISHED.
+    pub handshake: Option<Short>,
+    /// From ESTABLISHED until `accept` returned it.
+    pub accepted: Option<Short>,
 }
 
 /// Bytes of one row, indices not counted.
@@ -117,6 +126,8 @@ impl Row {
             flags: Flags::default(),
             state,
             how: 0,
+            handshake: None,
+            accepted: None,
         }
     }
 

@@ -269,6 +269,7 @@ impl Caller {
         for Opened { stream, mut caller, mut called } in waiting {
             close(stream, Act::Suffer)?;
             Life::reset_by(&mut called, &mut caller);
+            called.reason = Some("listener_closed");
             // The listener's process has them not locked when it gives them up.
             called.closed = Some((0, closed.1));
             self.lives.extend([caller, called]);

@@ -112,8 +112,9 @@ pub struct Life {
 }
 
 /// Words that the truth may have.
-const WORDS: [&str; 11] = [
+const WORDS: [&str; 12] = [
     "closed",
+    "listener_closed",
     "reset",
     "aborted",
     "refused",

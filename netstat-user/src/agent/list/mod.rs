@@ -1,12 +1,13 @@
 //! One listing, or one after another: sources -> rows -> renderer.
 
 mod closed;
+mod half_open;
 mod holders;
 mod others;
 mod place;
 mod sctp;
 
-use crate::args::plan::ListPlan;
+use crate::args::plan::{ListPlan, Which};
 use crate::exit::Outcome;
 use crate::kernel::selinux;
 use crate::model::{Clock, Family, Mono, Protocol, SockRow, UnixRow};
@@ -272,6 +273,9 @@ impl Lister<'_> {
         let several = places.len() > 1;
         let mut json = Json::new(false, Clock::now());
         for place in &mut places {
+            let listens = plan.tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp)
+                && plan.which != Which::Connected;
+            let half_open = listens.then(|| place.half_open()).flatten().unwrap_or_default();
             for &(protocol, family) in &plan.tables {
                 let at = Mono::now();
                 let mut written = Ok(());
@@ -281,7 +285,7 @@ impl Lister<'_> {
                         json.socket(
                             &mut out.buf,
                             at,
-                            row,
+                            &half_open.with(row),
                             holders.as_ref().and_then(|holders| holders.known(row.inode.into())),
                         );
                         written = out.piece();

@@ -1,5 +1,6 @@
 //! A network namespace and the sources that list it.
 
+use super::half_open::HalfOpen;
 use crate::args::plan::{ListTier, Which};
 use crate::model::{Family, Protocol, SockRow, States, TcpState, UnixRow, UnixState};
 use crate::source::procfs::Pass;
@@ -131,17 +132,38 @@ impl Place {
         self.diag = None;
     }
 
-    fn by_diag(&mut self, wanted: Wanted, each: &mut dyn FnMut(&SockRow)) -> Result<(), DiagError> {
-        let Wanted { protocol, family, which, totals } = wanted;
-        let diag = match &mut self.diag {
+    /// Half-open connections of each TCP listener; `None` when sock_diag does not tell.
+    pub fn half_open(&mut self) -> Option<HalfOpen> {
+        if self.gone.is_some() || self.tier == ListTier::Procfs {
+            return None;
+        }
+        let (mut listeners, mut requests) = (Vec::new(), Vec::new());
+        for family in [Family::V4, Family::V6] {
+            let states = States::of(&[TcpState::Listen, TcpState::SynRecv]);
+            let request = Request { protocol: Protocol::Tcp, family, states, totals: false };
+            let mut each = |row: &SockRow| {
+                if row.state == TcpState::Listen { &mut listeners } else { &mut requests }.push(*row);
+            };
+            // Why it does not is said where the rows themselves are listed.
+            self.diag().and_then(|diag| diag.list(&request, &mut each)).ok()?;
+        }
+        Some(HalfOpen::count(&listeners, &requests))
+    }
+
+    fn diag(&mut self) -> Result<&mut Diag, DiagError> {
+        Ok(match &mut self.diag {
             Some(diag) => diag,
             none => none.insert(match &self.netns {
                 Some(netns) => Diag::open(netns)?,
                 None => Diag::open(&Netns::current()?)?,
             }),
-        };
+        })
+    }
+
+    fn by_diag(&mut self, wanted: Wanted, each: &mut dyn FnMut(&SockRow)) -> Result<(), DiagError> {
+        let Wanted { protocol, family, which, totals } = wanted;
         let totals = totals && protocol == Protocol::Tcp;
-        diag.list(&Request { protocol, family, states: states(protocol, which), totals }, each)?;
+        self.diag()?.list(&Request { protocol, family, states: states(protocol, which), totals }, each)?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::wire::{
     ATTR_INFO, ATTR_SKMEMINFO, ATTR_SKV6ONLY, Attributes, ROW, RawRow, WireError, array, u32_at,
 };
-use crate::model::{Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKind, Totals};
+use crate::model::{Busy, Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKind, Totals};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 
@@ -42,7 +42,7 @@ pub fn row(payload: &[u8], protocol: Protocol, netns: u32) -> Result<SockRow, Wi
     for attribute in Attributes(payload.get(ROW..).unwrap_or_default()) {
         match attribute? {
             (ATTR_INFO, info) if protocol == Protocol::Tcp => apply_tcp_info(&mut row, info)?,
-            (ATTR_SKMEMINFO, meminfo) => {
+            (ATTR_SKMEMINFO, meminfo) if protocol != Protocol::Tcp || state == TcpState::Listen => {
                 // Linux 4.7 added the drops to an array that was shorter before.
                 row.drops = u32_at("INET_DIAG_SKMEMINFO", meminfo, MEMINFO_DROPS * 4).ok().map(u64::from);
             }
@@ -91,6 +91,12 @@ mod info {
     pub const SEGS_OUT: usize = 136;
     /// Linux 4.2.
     pub const SEGS_IN: usize = 140;
+    /// Linux 4.6.
+    pub const MIN_RTT: usize = 148;
+    /// Linux 4.9, with the two that follow.
+    pub const BUSY: usize = 168;
+    /// Linux 4.19.
+    pub const REORD_SEEN: usize = 220;
     /// Linux 4.19.
     pub const BYTES_SENT: usize = 200;
     /// Linux 4.19.
@@ -113,6 +119,10 @@ fn apply_tcp_info(row: &mut SockRow, bytes: &[u8]) -> Result<(), WireError> {
         (Ok(sent), Ok(again)) => sent.saturating_sub(again),
         _ => u64_at(info::BYTES_ACKED)?,
     };
+    let busy = || -> Result<Busy, WireError> {
+        let [total_us, window_us, buffer_us] = [0, 8, 16].map(|behind| u64_at(info::BUSY + behind));
+        Ok(Busy { total_us: total_us?, window_us: window_us?, buffer_us: buffer_us? })
+    };
     // The peer's FIN counts as a byte, and the state tells whether it has come.
     let fin = match row.state {
         TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait => 1,
@@ -125,6 +135,13 @@ fn apply_tcp_info(row: &mut SockRow, bytes: &[u8]) -> Result<(), WireError> {
         segs_in: u32_at(WHAT, bytes, info::SEGS_IN)?,
         retrans: u32_at(WHAT, bytes, info::TOTAL_RETRANS)?,
         srtt_us: u32_at(WHAT, bytes, info::RTT)?,
+        resent: u64_at(info::BYTES_RETRANS).ok(),
+        min_rtt_us: u32_at(WHAT, bytes, info::MIN_RTT).ok().filter(|&rtt| rtt != u32::MAX),
+        lost: None,
+        reordered: u32_at(WHAT, bytes, info::REORD_SEEN).ok(),
+        busy: busy().ok(),
+        probes: u32::from(probes),
+        user_timeout_ms: 0,
         rqueue: row.rqueue,
         wqueue: row.wqueue,
     });
@@ -160,6 +177,11 @@ mod tests {
         info[info::RETRANSMITS] = 2;
         info[info::PROBES] = 5;
         info[info::RTT..][..4].copy_from_slice(&77u32.to_ne_bytes());
+        info[info::MIN_RTT..][..4].copy_from_slice(&60u32.to_ne_bytes());
+        info[info::REORD_SEEN..][..4].copy_from_slice(&3u32.to_ne_bytes());
+        for (index, us) in [8u64, 4, 1].into_iter().enumerate() {
+            info[info::BUSY + 8 * index..][..8].copy_from_slice(&us.to_ne_bytes());
+        }
         info[info::BYTES_ACKED..][..8].copy_from_slice(&91u64.to_ne_bytes());
         info[info::BYTES_RECEIVED..][..8].copy_from_slice(&51u64.to_ne_bytes());
         info[info::BYTES_SENT..][..8].copy_from_slice(&100u64.to_ne_bytes());
@@ -184,7 +206,10 @@ mod tests {
     fn totals_are_the_application_s_bytes() {
         let established = row(&with_attribute(raw(1), ATTR_INFO, &tcp_info()), Protocol::Tcp, 0).unwrap();
         let totals = established.totals.unwrap();
-        assert_eq!((totals.sent, totals.received, totals.srtt_us), (90, 51, 77));
+        assert_eq!((totals.sent, totals.received, totals.resent), (90, 51, Some(10)));
+        assert_eq!((totals.srtt_us, totals.min_rtt_us, totals.reordered), (77, Some(60), Some(3)));
+        assert_eq!(totals.busy, Some(Busy { total_us: 8, window_us: 4, buffer_us: 1 }));
+        assert_eq!(totals.lost, None);
         assert_eq!((established.timer.retransmits, established.timer.probes), (2, 5));
         let half_closed = row(&with_attribute(raw(8), ATTR_INFO, &tcp_info()), Protocol::Tcp, 0).unwrap();
         assert_eq!(half_closed.totals.unwrap().received, 50);
@@ -195,7 +220,7 @@ mod tests {
     #[test]
     fn an_older_tcp_info_tells_what_it_has_and_a_stump_is_named() {
         let old = row(&with_attribute(raw(1), ATTR_INFO, &tcp_info()[..192]), Protocol::Tcp, 0).unwrap();
-        assert_eq!(old.totals.unwrap().sent, 91);
+        assert_eq!((old.totals.unwrap().sent, old.totals.unwrap().resent), (91, None));
         let stump = row(&with_attribute(raw(1), ATTR_INFO, &tcp_info()[..104]), Protocol::Tcp, 0);
         assert_eq!(stump, Err(WireError::Short { what: "INET_DIAG_INFO", have: 104, need: 128 }));
     }
@@ -206,6 +231,10 @@ mod tests {
         meminfo[32] = 9;
         let udp = row(&with_attribute(raw(7), ATTR_SKMEMINFO, &meminfo), Protocol::Udp, 0).unwrap();
         assert_eq!(udp.drops, Some(9));
+        let listener = row(&with_attribute(raw(10), ATTR_SKMEMINFO, &meminfo), Protocol::Tcp, 0).unwrap();
+        assert_eq!(listener.drops, Some(9));
+        let other = row(&with_attribute(raw(1), ATTR_SKMEMINFO, &meminfo), Protocol::Tcp, 0).unwrap();
+        assert_eq!(other.drops, None);
         let old = row(&with_attribute(raw(7), ATTR_SKMEMINFO, &meminfo[..32]), Protocol::Udp, 0).unwrap();
         assert_eq!(old.drops, None);
         let only = row(&with_attribute(raw(10), ATTR_SKV6ONLY, &[1]), Protocol::Tcp, 0).unwrap();

@@ -24,7 +24,8 @@ pub fn dump(request: &Request) -> RawRequest {
         family: af(request.family),
         protocol: ip_protocol(request.protocol),
         extensions: match request.protocol {
-            Protocol::Tcp if request.totals => 1 << (ATTR_INFO - 1),
+            // The second one for what listeners have dropped.
+            Protocol::Tcp if request.totals => 1 << (ATTR_INFO - 1) | 1 << (ATTR_SKMEMINFO - 1),
             Protocol::Tcp => 0,
             Protocol::Udp | Protocol::UdpLite | Protocol::Raw => 1 << (ATTR_SKMEMINFO - 1),
         },

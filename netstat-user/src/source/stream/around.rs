@@ -30,6 +30,14 @@ pub fn own_number() -> u32 {
     }
 }
 
+/// Microseconds of a tick of the kernel's clock: that of the coarse clocks (`KTIME_LOW_RES`, include/linux/hrtimer_defs.h,
+/// 6.12).
+pub fn tick() -> u32 {
+    use rustix::time::{ClockId, clock_getres};
+    let tick = clock_getres(ClockId::MonotonicCoarse);
+    u32::try_from(tick.tv_nsec / 1000).unwrap_or(0)
+}
+
 /// A loader that does not have the kernel's types: a new one reads them all, which takes longer than everything else in
 /// user space. So it is made by a thread for which the machine ends at the directory that they lie in.
 pub fn loader<'a>() -> EbpfLoader<'a> {

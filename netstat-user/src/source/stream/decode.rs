@@ -1,10 +1,14 @@
 //! Records of the kernel half, as model types. Safe code only: any bytes give events or errors.
 
-use crate::model::fact::{MiniSeen, OwnerSeen, PortSeen, QueueChange, Seen};
+use crate::model::fact::{MiniSeen, OwnerSeen, PortSeen, QueueChange, ResetSeen, Seen};
 use crate::model::{
-    Comm, Event, Family, Identity, Mono, Moved, Pid, Process, SockId, TcpState, Totals, Tuple,
+    Busy, Closing, Comm, Event, Family, Identity, Mono, Moved, Pid, Process, Reset, SockId, TcpState, Totals,
+    Tuple, Way,
 };
-use netstat_common::event::{Direction, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER, Mini};
+use netstat_common::event::{
+    Direction, FLAG_DEAD, FLAG_LINGER, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER, FLAG_TOTALS, FLAG_UNACCEPTED,
+    Mini, NOT_TOLD,
+};
 use netstat_common::{AF_INET, Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
 use std::mem::offset_of;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -98,7 +102,7 @@ fn event(bytes: &[u8]) -> Result<Event, DecodeError> {
             let tuple = offset_of!(RawClose, tuple);
             let id = record.id(record.other(tuple))?;
             let totals = record.totals(offset_of!(RawClose, totals));
-            Ok(Event::Moved(record.moved(Some(record.identity(tuple)?), Some(totals), id)?))
+            Ok(Event::Moved(record.moved(Some(record.identity(tuple)?), totals, id)?))
         }
         Kind::Child => {
             let pointer = NonZeroU64::new(record.sock).ok_or(DecodeError::NoSocket(kind))?;
@@ -110,6 +114,12 @@ fn event(bytes: &[u8]) -> Result<Event, DecodeError> {
             let how = Seen::try_from(code).map_err(|unknown| DecodeError::Code { kind, code: unknown.0 })?;
             let pid = record.pid().ok_or(DecodeError::NoProcess(kind))?;
             Ok(Event::Owner(OwnerSeen { at: record.at(), id: record.id(0)?, pid, how }))
+        }
+        Kind::Reset => {
+            let code = u8_at(bytes, offset_of!(RawHead, from));
+            let way = Way::try_from(code).map_err(|unknown| DecodeError::Code { kind, code: unknown.0 })?;
+            let reset = Reset { way, reason: record.detail() };
+            Ok(Event::Reset(ResetSeen { at: record.at(), id: record.id(0)?, reset }))
         }
         Kind::Process => record.process(),
         Kind::Mini => {
@@ -169,17 +179,29 @@ impl Record<'_> {
         totals: Option<Totals>,
         id: SockId,
     ) -> Result<Moved, DecodeError> {
+        let to = self.state(offset_of!(RawHead, to))?;
+        let has = |flag| self.flags & flag != 0;
         Ok(Moved {
             at: self.at(),
             id,
             from: self.state(offset_of!(RawHead, from))?,
-            to: self.state(offset_of!(RawHead, to))?,
+            to,
             lport: self.lport(),
             err: u16_at(self.bytes, offset_of!(RawHead, err)),
             actor: self.actor(),
             identity,
             totals,
+            closing: Closing {
+                dead: has(FLAG_DEAD),
+                linger: has(FLAG_LINGER),
+                unaccepted: has(FLAG_UNACCEPTED),
+            },
+            syn_retrans: if to == TcpState::Established { self.detail() } else { None },
         })
+    }
+
+    fn detail(&self) -> Option<u16> {
+        Some(u16_at(self.bytes, offset_of!(RawHead, detail))).filter(|&detail| detail != NOT_TOLD)
     }
 
     fn identity(&self, at: usize) -> Result<Identity, DecodeError> {
@@ -210,22 +232,50 @@ impl Record<'_> {
     }
 
     /// Bytes of the application. What was sent is what went out less what went out again: neither SYN nor FIN has a
-    /// place in those counters. What was received counts the peer's FIN, and the kernel half tells whether it came.
-    fn totals(&self, at: usize) -> Totals {
+    /// place in those counters. What was received counts the peer's FIN, and the kernel half tells whether it came. The
+    /// queues count by sequence numbers, of which SYN and FIN take one each. `None` when the kernel half cannot read them.
+    fn totals(&self, at: usize) -> Option<Totals> {
+        if self.flags & FLAG_TOTALS == 0 {
+            return None;
+        }
         let long = |offset| u64_at(self.bytes, at + offset);
         let int = |offset| u32_at(self.bytes, at + offset);
-        let fin = u64::from(self.flags & FLAG_PEER_FIN != 0);
-        Totals {
-            sent: long(offset_of!(RawTotals, bytes_sent))
-                .saturating_sub(long(offset_of!(RawTotals, bytes_retrans))),
-            received: long(offset_of!(RawTotals, bytes_received)).saturating_sub(fin),
+        let fin = u32::from(self.flags & FLAG_PEER_FIN != 0);
+        let from = TcpState::try_from(u8_at(self.bytes, offset_of!(RawHead, from))).ok();
+        let own = match from {
+            Some(
+                TcpState::SynSent
+                | TcpState::SynRecv
+                | TcpState::FinWait1
+                | TcpState::Closing
+                | TcpState::LastAck,
+            ) => 1,
+            _ => 0,
+        };
+        let resent = long(offset_of!(RawTotals, bytes_retrans));
+        let clock = |which: usize| long(offset_of!(RawTotals, busy) + 8 * which);
+        let (window_us, buffer_us) = (clock(1), clock(2));
+        Some(Totals {
+            sent: long(offset_of!(RawTotals, bytes_sent)).saturating_sub(resent),
+            received: long(offset_of!(RawTotals, bytes_received)).saturating_sub(fin.into()),
+            resent: Some(resent),
             segs_out: int(offset_of!(RawTotals, segs_out)),
             segs_in: int(offset_of!(RawTotals, segs_in)),
             retrans: int(offset_of!(RawTotals, retrans)),
             srtt_us: int(offset_of!(RawTotals, srtt)),
-            rqueue: int(offset_of!(RawTotals, rqueue)),
-            wqueue: int(offset_of!(RawTotals, wqueue)),
-        }
+            min_rtt_us: Some(int(offset_of!(RawTotals, min_rtt))).filter(|&rtt| rtt != u32::MAX),
+            lost: Some(int(offset_of!(RawTotals, lost))),
+            reordered: Some(int(offset_of!(RawTotals, reordered))),
+            busy: Some(Busy {
+                total_us: clock(0).saturating_add(window_us).saturating_add(buffer_us),
+                window_us,
+                buffer_us,
+            }),
+            probes: int(offset_of!(RawTotals, probes)),
+            user_timeout_ms: int(offset_of!(RawTotals, user_timeout)),
+            rqueue: int(offset_of!(RawTotals, rqueue)).saturating_sub(fin),
+            wqueue: int(offset_of!(RawTotals, wqueue)).saturating_sub(own),
+        })
     }
 
     fn queue(&self) -> Result<Event, DecodeError> {

@@ -3,11 +3,12 @@
 //! A hook is judged by trying it. Some settings of the kernel half depend on which hooks are taken (whether sockets have
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
-use super::around::{loader, memlock, own_number, private_tracefs, raise_memlock};
+use super::around::{loader, memlock, own_number, private_tracefs, raise_memlock, tick};
 use super::object::{At, Hook, OBJECT, check_abi, hooks, more_spares, with_kfuncs};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format, kallsyms};
+use crate::model::ResetNames;
 use aya::Ebpf;
 use aya::maps::Array;
 use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, RawTracePoint, TracePoint};
@@ -16,7 +17,7 @@ use netstat_common::{Config, Layout, Offsets};
 use std::path::Path;
 
 /// Structures, functions and types of tracepoints that are looked up in the kernel's types.
-const TYPES: [&str; 37] = [
+const TYPES: [&str; 40] = [
     "sock_common",
     "sock",
     "inet_sock",
@@ -51,6 +52,9 @@ const TYPES: [&str; 37] = [
     "btf_trace_timer_cancel",
     "btf_trace_timer_expire_entry",
     "btf_trace_kfree_skb",
+    "btf_trace_tcp_send_reset",
+    "btf_trace_tcp_receive_reset",
+    RESET_REASONS,
     KFUNCS[0].0,
     KFUNCS[1].0,
     PREEMPTIBLE,
@@ -59,6 +63,9 @@ const TYPES: [&str; 37] = [
 /// A type that the kernel uses where its tracepoints do not keep the processor to themselves (include/linux/tracepoint.h,
 /// 7.2: `guard(srcu_fast_notrace)`).
 const PREEMPTIBLE: &str = "class_srcu_fast_notrace_t";
+
+/// Why the kernel sends a reset (include/net/rstreason.h, since 6.10).
+const RESET_REASONS: &str = "sk_rst_reason";
 
 /// Where a kernel that has breakpoints at functions says how to ask for one.
 const PROBES: &str = "/sys/bus/event_source/devices/kprobe";
@@ -69,6 +76,8 @@ pub struct Assembled {
     pub choices: Vec<Choice>,
     /// Sockets are named by their cookies; else by their addresses.
     pub cookies: bool,
+    /// The kernel's names of why it sends a reset.
+    pub resets: ResetNames,
 }
 
 /// Attaches what `options` ask for.
@@ -136,9 +145,9 @@ impl<'a> Assembly<'a> {
             let mut why = None;
             for &cookies in attempts {
                 match self.with_states(tier, cookies) {
-                    Ok(Assembled { ebpf, mut choices, cookies }) => {
+                    Ok(Assembled { ebpf, mut choices, cookies, resets }) => {
                         choices.insert(0, Choice { feature: Feature::States, tier: Some(tier), refused });
-                        return self.complete(Assembled { ebpf, choices, cookies });
+                        return self.complete(Assembled { ebpf, choices, cookies, resets });
                     }
                     // Only a verifier that does not know the helper makes another attempt worthwhile.
                     Err(refusal @ Refusal::Verifier { .. }) => why = why.or(Some(refusal)),
@@ -167,7 +176,7 @@ impl<'a> Assembly<'a> {
     fn complete(&self, mut assembled: Assembled) -> Result<Assembled, StreamError> {
         let Some(tier) = self.options.tier else { return Ok(assembled) };
         for choice in &mut assembled.choices {
-            let bonus = choice.feature == Feature::Minis
+            let bonus = matches!(choice.feature, Feature::Minis | Feature::Resets)
                 || choice.feature == Feature::Accept
                     && matches!(tier, Tier::TpBtf | Tier::RawTp | Tier::Tracepoint);
             if choice.tier.is_none()
@@ -209,8 +218,10 @@ impl<'a> Assembly<'a> {
                 continue;
             }
             queues.refused = queues_refused;
+            let resets = self.choose(&mut ebpf, Feature::Resets, Feature::Resets.ladder(self.options.tier));
             self.attach(&mut ebpf, Feature::States, tier)?;
-            return Ok(Assembled { ebpf, choices: vec![minis, queues, accept], cookies });
+            let choices = vec![minis, queues, accept, resets];
+            return Ok(Assembled { ebpf, choices, cookies, resets: self.reset_names() });
         }
     }
 
@@ -260,6 +271,13 @@ impl<'a> Assembly<'a> {
             kfuncs: u32::from(numbers.is_some()),
             spares: if self.is_preemptible() { 1 + more_spares(Tier::TpBtf).len() as u32 } else { 1 },
             reader: own_number(),
+            tick: tick(),
+            reset_args: self
+                .types
+                .as_ref()
+                .ok()
+                .and_then(|types| types.tracepoint_arguments("tcp_send_reset"))
+                .unwrap_or(0),
             ..Config::INITIAL
         };
         for (slot, &port) in config.ports.iter_mut().zip(&options.ports) {
@@ -296,6 +314,11 @@ impl<'a> Assembly<'a> {
         let types = self.types.as_ref().ok()?;
         let [disable, enable] = KFUNCS.map(|(name, _)| types.number(name));
         Some([disable?, enable?])
+    }
+
+    fn reset_names(&self) -> ResetNames {
+        let all = self.types.as_ref().map(|types| types.enumeration(RESET_REASONS)).unwrap_or_default();
+        ResetNames::new(all)
     }
 
     /// 0: no such function.

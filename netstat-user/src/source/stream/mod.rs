@@ -23,6 +23,7 @@ pub use decode::{DecodeError, Events, decode};
 pub use netstat_common::config::Queues;
 
 use crate::kernel::{Choice, Refusal, Tier};
+use crate::model::ResetNames;
 use aya::Ebpf;
 use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use aya_log::EbpfLogger;
@@ -42,8 +43,8 @@ pub const SAFETY_TIMEOUT: Duration = Duration::from_millis(100);
 /// Which build of the kernel half this program contains.
 pub const OBJECT_BUILD: Option<&str> = option_env!("ENETSTAT_OBJECT_BUILD");
 
-/// Beginnings of the names of programs that see calls of processes.
-const CALLS: [&str; 5] = ["accept_", "connect_", "send_", "receive_", "taken_"];
+/// Beginnings of the names of programs that see calls of processes, and resets.
+const CALLS: [&str; 6] = ["accept_", "connect_", "send_", "receive_", "taken_", "reset_"];
 
 /// What to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +189,7 @@ pub struct Control {
     mode: Array<MapData, u32>,
     choices: Vec<Choice>,
     cookies: bool,
+    resets: ResetNames,
     /// Passes on what the kernel half logged.
     flush: Option<Box<dyn FnMut() + Send + Sync>>,
     /// Where /proc tells about the loaded programs.
@@ -200,7 +202,7 @@ impl Stream {
     /// Loads and attaches. Events begin before this returns; until [`set_whole`](Control::set_whole) says otherwise,
     /// every transition carries the addresses.
     pub fn start(options: &Options) -> Result<Self, StreamError> {
-        let load::Assembled { mut ebpf, choices, cookies } = load::assemble(options)?;
+        let load::Assembled { mut ebpf, choices, cookies, resets } = load::assemble(options)?;
         // Without a logger the kernel half's diagnostics stay unread, which is harmless.
         let flush = EbpfLogger::init(&mut ebpf)
             .ok()
@@ -223,6 +225,7 @@ impl Stream {
                 mode: mode.map_err(|cause| StreamError::Map { name: "MODE", cause })?,
                 choices,
                 cookies,
+                resets,
                 flush,
                 programs,
                 _ebpf: ebpf,
@@ -274,9 +277,14 @@ impl AsFd for Stream {
 }
 
 impl Control {
-    /// How each feature is had, in the order states, minis, queues, accept.
+    /// How each feature is had, in the order states, minis, queues, accept, resets.
     pub fn choices(&self) -> &[Choice] {
         &self.choices
+    }
+
+    /// The kernel's names of why it sends a reset.
+    pub fn reset_names(&self) -> &ResetNames {
+        &self.resets
     }
 
     /// Whether every transition must carry the addresses: yes while the reader does not know every socket. Where

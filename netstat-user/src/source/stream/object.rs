@@ -99,6 +99,18 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [&'static [Hook]] {
             &[("send_tracepoint", Classic("sock", "sock_send_length"))],
             &[("receive_tracepoint", Classic("sock", "sock_recv_length"))],
         ],
+        (Feature::Resets, Tier::TpBtf) => &[
+            &[("reset_sent_btf", Btf("tcp_send_reset"))],
+            &[("reset_received_btf", Btf("tcp_receive_reset"))],
+        ],
+        (Feature::Resets, Tier::RawTp) => &[
+            &[("reset_sent_raw", Raw("tcp_send_reset"))],
+            &[("reset_received_raw", Raw("tcp_receive_reset"))],
+        ],
+        (Feature::Resets, Tier::Tracepoint) => &[
+            &[("reset_sent_tracepoint", Classic("tcp", "tcp_send_reset"))],
+            &[("reset_received_tracepoint", Classic("tcp", "tcp_receive_reset"))],
+        ],
         (Feature::Accept, Tier::Fentry) => &[&[("accept_fexit", Fexit("inet_csk_accept"))]],
         (Feature::Accept, Tier::Kprobe) => &[&[("accept_kretprobe", Probe("inet_csk_accept"))]],
         (Feature::Accept, Tier::Tracepoint) => &[
@@ -232,7 +244,7 @@ mod tests {
     #[test]
     fn every_rung_has_programs_of_the_object() {
         let object = aya_symbols();
-        for feature in [Feature::States, Feature::Minis, Feature::Queues, Feature::Accept] {
+        for feature in [Feature::States, Feature::Minis, Feature::Queues, Feature::Accept, Feature::Resets] {
             for &tier in feature.ladder(None) {
                 assert!(!hooks(feature, tier).is_empty(), "{feature} {tier}");
                 for (name, _) in hooks(feature, tier).iter().copied().flatten() {

@@ -44,12 +44,18 @@ fn close(flags: u8) -> Vec<u8> {
     put(&mut bytes, totals + offset_of!(RawTotals, bytes_sent), &1000u64.to_ne_bytes());
     put(&mut bytes, totals + offset_of!(RawTotals, bytes_retrans), &400u64.to_ne_bytes());
     put(&mut bytes, totals + offset_of!(RawTotals, bytes_received), &11u64.to_ne_bytes());
+    put(&mut bytes, totals + offset_of!(RawTotals, rqueue), &6u32.to_ne_bytes());
+    put(&mut bytes, totals + offset_of!(RawTotals, wqueue), &2u32.to_ne_bytes());
+    put(&mut bytes, totals + offset_of!(RawTotals, min_rtt), &u32::MAX.to_ne_bytes());
+    for (index, us) in [1u64, 2, 3].into_iter().enumerate() {
+        put(&mut bytes, totals + offset_of!(RawTotals, busy) + 8 * index, &us.to_ne_bytes());
+    }
     bytes
 }
 
 #[test]
 fn a_close_has_addresses_and_the_bytes_of_the_application() {
-    let Ok(Event::Moved(moved)) = only(&close(FLAG_PEER_FIN)) else { panic!() };
+    let Ok(Event::Moved(moved)) = only(&close(FLAG_PEER_FIN | FLAG_TOTALS)) else { panic!() };
     assert_eq!(moved.id, SockId { cookie: NonZeroU64::new(99), pointer: NonZeroU64::new(77) });
     assert_eq!((moved.from, moved.to, moved.lport), (TcpState::LastAck, TcpState::Close, 80));
     assert_eq!(moved.actor, None, "without the flag nobody acted");
@@ -58,12 +64,37 @@ fn a_close_has_addresses_and_the_bytes_of_the_application() {
     assert_eq!(identity.tuple.laddr[4..], [0; 12]);
     assert_eq!((identity.uid, identity.cgroup), (None, None));
     let totals = moved.totals.unwrap();
-    assert_eq!((totals.sent, totals.received), (600, 10));
+    assert_eq!((totals.sent, totals.received, totals.resent), (600, 10, Some(400)));
+    assert_eq!((totals.rqueue, totals.wqueue), (5, 1), "FIN is no byte");
+    assert_eq!(totals.min_rtt_us, None);
+    assert_eq!(totals.busy, Some(Busy { total_us: 6, window_us: 2, buffer_us: 3 }));
+}
+
+#[test]
+fn what_the_kernel_half_could_not_read_is_not_zero() {
+    let Ok(Event::Moved(moved)) = only(&close(FLAG_DEAD | FLAG_LINGER)) else { panic!() };
+    assert_eq!(moved.totals, None);
+    assert_eq!(moved.closing, Closing { dead: true, linger: true, unaccepted: false });
+}
+
+#[test]
+fn a_reset_has_its_way_and_perhaps_a_reason() {
+    let reset = |from, detail: u16| {
+        let mut bytes = record(Kind::Reset, 9);
+        bytes[offset_of!(RawHead, from)] = from;
+        put(&mut bytes, offset_of!(RawHead, detail), &detail.to_ne_bytes());
+        only(&bytes)
+    };
+    let Ok(Event::Reset(sent)) = reset(1, 11) else { panic!() };
+    assert_eq!(sent.reset, Reset { way: Way::Sent, reason: Some(11) });
+    let Ok(Event::Reset(received)) = reset(2, NOT_TOLD) else { panic!() };
+    assert_eq!(received.reset, Reset { way: Way::Received, reason: None });
+    assert_eq!(reset(3, 0), Err(DecodeError::Code { kind: Kind::Reset, code: 3 }));
 }
 
 #[test]
 fn a_fin_that_never_came_is_not_subtracted() {
-    let Ok(Event::Moved(moved)) = only(&close(FLAG_OWNED)) else { panic!() };
+    let Ok(Event::Moved(moved)) = only(&close(FLAG_OWNED | FLAG_TOTALS)) else { panic!() };
     assert_eq!(moved.totals.unwrap().received, 11);
     assert_eq!(moved.actor, NonZeroU32::new(5));
 }
@@ -135,7 +166,7 @@ proptest! {
 
     /// Any bytes in records of the right sizes give a result each.
     #[test]
-    fn every_record_gives_one_result(records in prop::collection::vec((1u8..8, prop::collection::vec(any::<u8>(), 152)), 0..20)) {
+    fn every_record_gives_one_result(records in prop::collection::vec((1u8..12, prop::collection::vec(any::<u8>(), 200)), 0..20)) {
         let batch: Vec<u8> = records.iter().flat_map(|(code, bytes)| {
             let kind = Kind::try_from(*code).unwrap();
             let mut bytes = bytes[..kind.size()].to_vec();
