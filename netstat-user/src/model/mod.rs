@@ -1,10 +1,12 @@
 //! What enetstat knows, as types: no source and no output is mentioned here.
 
 pub mod counter;
+pub mod display;
 pub mod endpoint;
 pub mod fact;
 pub mod link;
 pub mod masquerade;
+pub mod other;
 pub mod process;
 pub mod route;
 pub mod sock;
@@ -12,6 +14,7 @@ pub mod time;
 pub mod told;
 
 pub use counter::{Counter, Group};
+pub use display::{MulticastRoute, Softnet, Vif};
 pub use endpoint::{Endpoint, Family, Tuple};
 pub use fact::{
     Answer, Event, Fact, Holder, Identity, Listing, Mini, MiniSeen, Moved, OwnerSeen, PortSeen, Question,
@@ -19,6 +22,9 @@ pub use fact::{
 };
 pub use link::{Address4, Address6, Counters, Interface, Membership};
 pub use masquerade::Masqueraded;
+pub use other::{
+    Congestion, Detail, Memory, Neighbour, NetlinkRow, Nexthop, PacketRow, TcpDetail, UnixDetail, VsockRow,
+};
 pub use process::{Comm, Pid, Process};
 pub use route::{Hop, Metrics, Net, ProcRoute4, ProcRoute6, Route, RouteKind};
 pub use sock::{Protocol, SctpRow, SockRow, Timer, TimerKind, UnixKind, UnixLine, UnixRow, UnixState};

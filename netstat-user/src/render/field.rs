@@ -6,7 +6,7 @@
 
 /// The kind of a JSON object (`enetstat.kind`), a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
+#[repr(u32)]
 pub enum Kind {
     Transition = 1,
     Connection = 2,
@@ -19,11 +19,17 @@ pub enum Kind {
     Interface = 256,
     Membership = 512,
     Masquerade = 1024,
+    Interval = 2048,
+    Neighbour = 4096,
+    Nexthop = 8192,
+    Softnet = 16384,
+    MulticastInterface = 32768,
+    MulticastRoute = 65536,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Transition,
         Self::Connection,
         Self::Queue,
@@ -35,6 +41,12 @@ impl Kind {
         Self::Interface,
         Self::Membership,
         Self::Masquerade,
+        Self::Interval,
+        Self::Neighbour,
+        Self::Nexthop,
+        Self::Softnet,
+        Self::MulticastInterface,
+        Self::MulticastRoute,
     ];
 
     /// The value of `enetstat.kind`.
@@ -51,6 +63,12 @@ impl Kind {
             Self::Interface => "interface",
             Self::Membership => "membership",
             Self::Masquerade => "masquerade",
+            Self::Interval => "interval",
+            Self::Neighbour => "neighbour",
+            Self::Nexthop => "nexthop",
+            Self::Softnet => "softnet",
+            Self::MulticastInterface => "multicast_interface",
+            Self::MulticastRoute => "multicast_route",
         }
     }
 
@@ -71,6 +89,12 @@ impl Kind {
             Self::Interface => "A network interface (-i).",
             Self::Membership => "A multicast group that an interface is a member of (-g).",
             Self::Masquerade => "A connection whose source address this host replaces (-M).",
+            Self::Interval => "What interfaces counted during one interval (--interval).",
+            Self::Neighbour => "A neighbour on a link (--bsd -ra).",
+            Self::Nexthop => "A next hop of its own, or a group of them (--nexthops).",
+            Self::Softnet => "What one processor did with received packets (--softnet).",
+            Self::MulticastInterface => "An interface of multicast routing (--multicast-routes).",
+            Self::MulticastRoute => "A multicast route (--multicast-routes).",
         }
     }
 }
@@ -104,6 +128,10 @@ pub enum Type {
     Hops,
     /// The addresses of an interface.
     Addresses,
+    /// Numbers.
+    Integers,
+    /// The members of a group of next hops, or the ways out of a multicast route: a number and a weight or threshold.
+    Pairs,
 }
 
 /// A line of the table of fields.
@@ -112,27 +140,32 @@ pub struct Spec {
     pub name: &'static str,
     pub kind: Type,
     /// [`Kind`]s it may appear in.
-    pub within: u16,
+    pub within: u32,
     /// [`Kind`]s it always appears in.
-    pub always: u16,
+    pub always: u32,
     pub meaning: &'static str,
 }
 
-const T: u16 = Kind::Transition as u16;
-const C: u16 = Kind::Connection as u16;
-const Q: u16 = Kind::Queue as u16;
-const R: u16 = Kind::Repair as u16;
-const S: u16 = Kind::Socket as u16;
-const E: u16 = Kind::Summary as u16;
-const RT: u16 = Kind::Route as u16;
-const IF: u16 = Kind::Interface as u16;
-const GR: u16 = Kind::Membership as u16;
-const MQ: u16 = Kind::Masquerade as u16;
-const N: u16 = Kind::Counter as u16;
+const T: u32 = Kind::Transition as u32;
+const C: u32 = Kind::Connection as u32;
+const Q: u32 = Kind::Queue as u32;
+const R: u32 = Kind::Repair as u32;
+const S: u32 = Kind::Socket as u32;
+const E: u32 = Kind::Summary as u32;
+const RT: u32 = Kind::Route as u32;
+const IF: u32 = Kind::Interface as u32;
+const GR: u32 = Kind::Membership as u32;
+const MQ: u32 = Kind::Masquerade as u32;
+const N: u32 = Kind::Counter as u32;
+const IV: u32 = Kind::Interval as u32;
+const NB: u32 = Kind::Neighbour as u32;
+const NH: u32 = Kind::Nexthop as u32;
+const VI: u32 = Kind::MulticastInterface as u32;
+const MR: u32 = Kind::MulticastRoute as u32;
 /// Every kind.
-const ANY: u16 = CONN | R | S | E | RT | IF | GR | MQ | N;
+const ANY: u32 = u32::MAX;
 /// Kinds that speak of one connection.
-const CONN: u16 = T | C | Q;
+const CONN: u32 = T | C | Q;
 
 const STATES: Type = Type::OneOf(&[
     "established",
@@ -147,6 +180,8 @@ const STATES: Type = Type::OneOf(&[
     "listen",
     "closing",
 ]);
+
+const TRANSPORTS: Type = Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix", "packet", "netlink", "vsock"]);
 
 const ROUTES: Type = Type::OneOf(&[
     "unicast",
@@ -184,6 +219,12 @@ pub const INTERFACE_FLAGS: &[&str] = &[
     "echo",
 ];
 
+/// A field of this table or of another one like it.
+pub trait Listed: Copy {
+    /// Its line in its table.
+    fn listed(self) -> &'static Spec;
+}
+
 macro_rules! fields {
     ($($field:ident = $name:literal, $kind:expr, $within:expr, always $always:expr, $meaning:literal;)*) => {
         /// A field; its line in [`FIELDS`] is `FIELDS[field as usize]`.
@@ -194,7 +235,19 @@ macro_rules! fields {
         pub const FIELDS: &[Spec] = &[$(Spec {
             name: $name, kind: $kind, within: $within, always: $always, meaning: $meaning,
         },)*];
+
+        impl Listed for Field {
+            fn listed(self) -> &'static Spec {
+                &FIELDS[self as usize]
+            }
+        }
     };
+}
+pub(super) use fields;
+
+/// Every field of every table.
+pub fn all() -> impl Iterator<Item = &'static Spec> {
+    FIELDS.iter().chain(super::bsd::fields::FIELDS)
 }
 
 fields! {
@@ -202,10 +255,10 @@ fields! {
         "When it happened; of a listing, when that was made.";
     Kind = "enetstat.kind", Type::Text, ANY, always ANY,
         "What the object is about.";
-    Transport = "network.transport", Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix"]), CONN | S, always CONN | S,
-        "Protocol. udplite and raw are values of our own.";
-    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S | N | RT | GR | MQ,
-        always CONN | RT | GR | MQ,
+    Transport = "network.transport", TRANSPORTS, CONN | S, always CONN | S,
+        "Protocol. All but tcp, udp and unix are values of our own.";
+    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S | N | RT | GR | MQ | NB | NH | VI | MR,
+        always CONN | RT | GR | MQ | NB | VI | MR,
         "Address family; of a socket its own: an IPv6 socket that talks IPv4 is ipv6. Left out of a \
         counter that counts both.";
     LocalAddress = "network.local.address", Type::Text, CONN | S, always CONN,
@@ -240,7 +293,7 @@ fields! {
         "Inode of the socket. Left out when no file holds it.";
     Cgroup = "enetstat.cgroup.id", Type::Integer64, CONN | S, always 0,
         "Inode of the socket's cgroup (v2).";
-    Interface = "enetstat.interface.index", Type::Integer, CONN | S | IF | GR, always IF | GR,
+    Interface = "enetstat.interface.index", Type::Integer, CONN | S | IF | GR | NB | NH, always IF | GR | NB,
         "The interface; of a socket, the one it is bound to.";
     From = "enetstat.state.from", STATES, T | C, always T | C,
         "State left.";
@@ -375,9 +428,9 @@ fields! {
         "It is an exception that the kernel learnt, not a route of the table.";
     RouteHops = "enetstat.route.hops", Type::Hops, RT, always RT,
         "Ways out, more than one with multipath.";
-    InterfaceName = "enetstat.interface.name", Type::Text, IF | GR, always 0,
+    InterfaceName = "enetstat.interface.name", Type::Text, S | IF | GR | N | IV | NB | NH | VI, always 0,
         "Name of the interface, when it is UTF-8.";
-    InterfaceNameHex = "enetstat.interface.name_hex", Type::Hex, IF | GR, always 0,
+    InterfaceNameHex = "enetstat.interface.name_hex", Type::Hex, S | IF | GR | N | IV | NB | NH | VI, always 0,
         "Name of the interface in hexadecimal, when it is not UTF-8.";
     InterfaceFlags = "enetstat.interface.flags", Type::Words(INTERFACE_FLAGS), IF, always IF,
         "IFF_ flags that are set.";
@@ -447,21 +500,14 @@ fields! {
         "Seconds until it is forgotten.";
 }
 
-impl Field {
-    /// Its line in the table.
-    pub const fn spec(self) -> &'static Spec {
-        &FIELDS[self as usize]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_are_unique_and_what_is_always_there_may_be_there() {
-        for (at, spec) in FIELDS.iter().enumerate() {
-            assert_eq!(FIELDS.iter().position(|other| other.name == spec.name), Some(at), "{}", spec.name);
+        for (at, spec) in all().enumerate() {
+            assert_eq!(all().position(|other| other.name == spec.name), Some(at), "{}", spec.name);
             assert_eq!(spec.always & !spec.within, 0, "{}", spec.name);
             assert!(spec.meaning.ends_with('.'), "{}", spec.name);
         }
