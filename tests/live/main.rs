@@ -3,6 +3,7 @@
 //! `ENETSTAT_TIER` forces a tier; `ENETSTAT_TEST_CONNECTIONS` and `ENETSTAT_TEST_STARTS` scale the long ones;
 //! `ENETSTAT_TEST_LONG=1` adds what takes minutes.
 
+mod bsd;
 mod closed;
 mod complete;
 mod current;

@@ -153,7 +153,7 @@ pub struct ListFlags {
     #[arg(short = 'a', long, help_heading = "Which sockets (none given: all of them)")]
     pub all: bool,
     /// Only listening sockets
-    #[arg(short = 'l', long, help_heading = "Which sockets (none given: all of them)")]
+    #[arg(short = 'l', long, alias = "listen", help_heading = "Which sockets (none given: all of them)")]
     pub listening: bool,
     /// Sockets of every network namespace, each with its namespace
     #[arg(long, help_heading = "Which sockets (none given: all of them)")]

@@ -21,6 +21,7 @@ pub mod text;
 
 mod errno;
 mod grid;
+mod kind;
 mod object;
 mod printf;
 #[cfg(test)]

@@ -5,7 +5,8 @@ use super::owners::{Owners, shown};
 use super::rows::Row;
 use crate::args::bsd::{Bound, Selected, SocketsPlan};
 use crate::model::other::LISTENING;
-use crate::model::{Detail, Family, Protocol, SockRow, States, TcpState, UnixDetail};
+use crate::model::{Detail, Family, NetlinkRow, Protocol, SockRow, States, TcpState, UnixDetail};
+use crate::render::bsd::json::Holding;
 use crate::render::bsd::others::{self, Held, Peer, Unix};
 use crate::render::bsd::sockets::{self, Listener, Socket, Sockets, Style, UnixListener};
 use crate::source::chain;
@@ -151,7 +152,9 @@ impl Show<'_> {
         if selected.packet {
             let mut rows = Vec::new();
             let dumped = diag.packet(&mut |row| rows.push(held(owners, row.inode, row)));
-            if self.other("packet", "modprobe af_packet_diag", selected.named, dumped) {
+            if self.other("packet", "modprobe af_packet_diag", selected.named, dumped)
+                && (selected.named || !rows.is_empty())
+            {
                 if json {
                     for row in &rows {
                         let holding = owners.holding(row.row.inode);
@@ -164,11 +167,16 @@ impl Show<'_> {
         }
         if selected.netlink {
             let mut rows = Vec::new();
-            let dumped = diag.netlink(&mut |row| rows.push(held(owners, row.inode, row)));
-            if self.other("netlink", "modprobe netlink_diag", selected.named, dumped) {
+            let dumped = diag.netlink(&mut |row| {
+                let process = shown(of_netlink(owners, &row));
+                rows.push(Held { row, process });
+            });
+            if self.other("netlink", "modprobe netlink_diag", selected.named, dumped)
+                && (selected.named || !rows.is_empty())
+            {
                 if json {
                     for row in &rows {
-                        self.json.netlink(&mut self.text, at, row, owners.holding(row.row.inode));
+                        self.json.netlink(&mut self.text, at, row, of_netlink(owners, &row.row));
                     }
                 } else {
                     others::netlink(&mut self.text, &rows, plan.processes);
@@ -178,7 +186,9 @@ impl Show<'_> {
         if selected.vsock {
             let mut rows = Vec::new();
             let dumped = diag.vsock(&mut |row| rows.push(held(owners, row.inode, row)));
-            if self.other("vsock", "modprobe vsock_diag", selected.named, dumped) {
+            if self.other("vsock", "modprobe vsock_diag", selected.named, dumped)
+                && (selected.named || !rows.is_empty())
+            {
                 if json {
                     for row in &rows {
                         self.json.vsock(&mut self.text, at, row, owners.holding(row.row.inode));
@@ -292,6 +302,14 @@ impl Show<'_> {
 
 fn held<T>(owners: &Owners, inode: u32, row: T) -> Held<T> {
     Held { row, process: shown_inode(owners, inode) }
+}
+
+/// The kernel's own sockets have port 0.
+fn of_netlink<'a>(owners: &'a Owners, row: &NetlinkRow) -> Holding<'a> {
+    match owners.holding(row.inode) {
+        Holding::Unknown(_) if row.port == 0 => Holding::Unknown("kernel"),
+        other => other,
+    }
 }
 
 fn shown_inode(owners: &Owners, inode: u32) -> Vec<u8> {

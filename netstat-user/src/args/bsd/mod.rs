@@ -216,7 +216,7 @@ pub(super) fn plan(typed: &Typed, dialect: Dialect) -> Result<BsdPlan, BsdError>
     let (display, meaningful) = display(typed)?;
     for option in &typed.seen {
         let everywhere = matches!(option.word, "netns" | "numeric" | "json" | "bsd");
-        if !everywhere && !meaningful.contains(option.letter) && !meaningful.contains(option.word) {
+        if !everywhere && !meaningful.contains(option.letter) {
             let of = typed.seen.iter().find(|other| is_display(other) && other.word != option.word);
             let of = of.map_or_else(|| "the listing of sockets".to_owned(), |of| named(of));
             return Err(BsdError::Meaningless(named(option), of));
@@ -245,7 +245,7 @@ fn is_display(option: &Opt) -> bool {
     "BgimoOQrswLxTI".contains(option.letter)
 }
 
-/// The display, and the letters (and words) that mean something in it. A blank stands for no letter.
+/// The display, and the letters that mean something in it; `\0` stands for `--bound`.
 fn display(typed: &Typed) -> Result<(Display, &'static str), BsdError> {
     exclude(typed)?;
     let (all, zeros) = (typed.has("all"), typed.times("statistics") < 2);
@@ -271,11 +271,11 @@ fn display(typed: &Typed) -> Result<(Display, &'static str), BsdError> {
             (Display::Multicast { families, memberships: all }, "gaflSW46")
         }
     } else if typed.has("buffers") {
-        (Display::Buffers, "m ")
+        (Display::Buffers, "m")
     } else if typed.has("captures") {
         (Display::Captures { only }, "BI")
     } else if typed.has("softnet") {
-        (Display::Softnet, "Q ")
+        (Display::Softnet, "Q")
     } else if typed.has("nexthops") || typed.has("nexthop-groups") {
         (Display::Nexthops { families: typed.families()?, groups: typed.has("nexthop-groups") }, "oOflSW46")
     } else if statistics {
@@ -308,12 +308,22 @@ fn sockets(typed: &Typed) -> Result<(Display, &'static str), BsdError> {
         (_, true) => Detailed::Faults,
         _ => Detailed::State,
     };
-    let mut selected = Selected { ..selected };
-    if detailed == Detailed::Faults || typed.has("congestion") {
+    let mut selected = selected;
+    let tcp_alone = detailed == Detailed::Faults || typed.has("congestion");
+    if tcp_alone {
         selected.inet.retain(|(protocol, _)| *protocol == Protocol::Tcp);
-        if selected.inet.is_empty() {
-            let option = if detailed == Detailed::Faults { "-T" } else { "-C" };
-            return Err(BsdError::NoneOf(option.to_owned(), "only TCP connections have that"));
+    }
+    let inet_alone = tcp_alone || detailed == Detailed::Buffers;
+    if inet_alone {
+        let option = match detailed {
+            Detailed::Buffers => "-x",
+            Detailed::Faults => "-T",
+            Detailed::State => "-C",
+        };
+        if selected.inet.is_empty() || selected.named {
+            let why =
+                if tcp_alone { "only TCP connections have that" } else { "only inet sockets have that" };
+            return Err(BsdError::NoneOf(option.to_owned(), why));
         }
         selected = Selected { inet: selected.inet, ..Selected::default() };
     }
@@ -324,9 +334,15 @@ fn sockets(typed: &Typed) -> Result<(Display, &'static str), BsdError> {
         (false, false) => Bound::No,
     };
     if bound == Bound::Alone {
+        if !typed.families.is_empty() || typed.protocol.as_ref().is_some_and(|name| name != "tcp") {
+            return Err(BsdError::NoneOf(
+                "--bound".to_owned(),
+                "only TCP sockets are told to be bound and nothing else",
+            ));
+        }
         selected.inet.retain(|(protocol, _)| *protocol == Protocol::Tcp);
         selected = Selected { inet: selected.inet, ..Selected::default() };
-    } else if all && !selected.named && typed.protocol.is_none() && typed.families.is_empty() {
+    } else if all && !inet_alone && typed.everything() {
         (selected.packet, selected.netlink, selected.vsock) = (true, true, true);
     }
     let plan = SocketsPlan {
@@ -339,7 +355,7 @@ fn sockets(typed: &Typed) -> Result<(Display, &'static str), BsdError> {
         processes: typed.has("verbose"),
         detailed,
     };
-    Ok((Display::Sockets(plan), "aAbCflpSTvWx46bound"))
+    Ok((Display::Sockets(plan), "aAbCflpSTvWx46\0"))
 }
 
 /// Displays of which only one can be shown.

@@ -198,6 +198,11 @@ impl Typed {
         }
     }
 
+    /// Whether nothing in particular was asked for.
+    pub fn everything(&self) -> bool {
+        self.families.is_empty() && self.protocol.is_none() && !self.has("ipv4") && !self.has("ipv6")
+    }
+
     /// The sockets that are wanted.
     pub fn selected(&self) -> Result<Selected, BsdError> {
         let mut selected = Selected::default();
@@ -239,8 +244,7 @@ impl Typed {
         for protocol in protocols {
             selected.inet.extend(families.iter().map(|family| (protocol, *family)));
         }
-        let everything = self.families.is_empty() && wanted == (false, false) && self.protocol.is_none();
-        selected.unix |= everything;
+        selected.unix |= self.everything();
         Ok(selected)
     }
 }
