@@ -177,8 +177,8 @@ fn buffers(cells: &mut Row, row: &SockRow, detail: &Detail) {
     cells.maybe(of(|memory| memory.queued));
     (0..2).for_each(|_| cells.maybe(None));
     let timer = row.timer;
-    let due = |kind: TimerKind| (timer.kind == kind).then_some(timer.expires_ms);
     let tcp = row.protocol == Protocol::Tcp;
+    let due = |kind: TimerKind| (tcp && timer.kind == kind).then_some(timer.expires_ms);
     // The kernel tells the first of them that is pending, so those before it are not: `inet_sk_diag_fill`.
     let idle = |known: bool| (tcp && known).then_some(0);
     let time_wait = timer.kind == TimerKind::TimeWait;
