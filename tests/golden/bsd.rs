@@ -47,7 +47,7 @@ fn detail(row: &SockRow) -> Detail {
         out_of_order: Some(1),
         mss: 1448,
         window: 10,
-        threshold: (row.local.port % 2 == 0).then_some(7),
+        threshold: row.local.port.is_multiple_of(2).then_some(7),
         ecn: row.local.port % 2 == 1,
         last_received_ms: 12_340,
     };

@@ -84,6 +84,10 @@ impl Show<'_> {
             Ok(dumped) => self.dumped("sockets", &dumped),
             Err(error) => self.missing(chain(&error)),
         }
+        // An older kernel gives none, and no sign of it.
+        if bound == Bound::Alone && rows.is_empty() && before_bound() {
+            self.missing("kernels before Linux 6.8 do not tell sockets that are only bound");
+        }
         rows
     }
 
@@ -314,6 +318,14 @@ fn of_netlink<'a>(owners: &'a Owners, row: &NetlinkRow) -> Holding<'a> {
 
 fn shown_inode(owners: &Owners, inode: u32) -> Vec<u8> {
     shown(owners.holding(inode))
+}
+
+/// Whether this kernel is older than `TCP_BOUND_INACTIVE`.
+fn before_bound() -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut parts = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    parts.next().zip(parts.next()).is_some_and(|version| version < (6, 8))
 }
 
 /// What BSD shows without `-a`: no listeners, and nothing without a local address.
