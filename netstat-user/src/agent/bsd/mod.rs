@@ -61,6 +61,7 @@ fn here(
         text: Vec::new(),
         err,
         complete: true,
+        noted: Vec::new(),
     };
     match &plan.display {
         Display::Interval(wanted) => {
@@ -101,12 +102,19 @@ struct Show<'a> {
     text: Vec<u8>,
     err: &'a mut dyn Write,
     complete: bool,
+    /// Remarks made.
+    noted: Vec<String>,
 }
 
 impl Show<'_> {
+    /// Says something once, however often it is found.
     fn note(&mut self, note: impl Shown) {
-        // A closed standard error is no reason to stop.
-        let _: io::Result<()> = self.err.write_all(format!("enetstat: {note}\n").as_bytes());
+        let note = format!("enetstat: {note}\n");
+        if !self.noted.contains(&note) {
+            // A closed standard error is no reason to stop.
+            let _: io::Result<()> = self.err.write_all(note.as_bytes());
+            self.noted.push(note);
+        }
     }
 
     /// Says what is missing.
