@@ -1,5 +1,7 @@
 //! The program from outside: words, streams, exit codes.
 
+mod bsd;
+
 use netstat_tests::{NetNs, need, program};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

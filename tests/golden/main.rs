@@ -1,5 +1,6 @@
 //! Renderers byte for byte. `BLESS=1` rewrites the files; read the difference before it is kept.
 
+mod bsd;
 mod rows;
 
 use netstat_user::agent::statistics;

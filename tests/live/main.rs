@@ -4,6 +4,7 @@
 //! `ENETSTAT_TEST_CENSUS` is the number of connections of every kind, `ENETSTAT_TEST_YOUNG_MS` how old what is not told yet may be;
 //! `ENETSTAT_TEST_LONG=1` adds what takes minutes.
 
+mod bsd;
 mod census;
 mod closed;
 mod complaints;

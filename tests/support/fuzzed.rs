@@ -31,6 +31,7 @@ pub fn netlink(datagram: &[u8]) {
         assert!(message.payload.len() < datagram.len());
         let _ = message.errno();
         netstat_user::source::rtnl::read_any(message.payload);
+        netstat_user::source::diag::families::read_any(message.payload);
         let _ = netstat_user::source::conntrack::row(message.payload);
         let inside = Attributes(message.payload).flatten().map(|(_, value)| value.len()).sum::<usize>();
         assert!(inside <= message.payload.len());

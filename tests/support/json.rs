@@ -50,7 +50,6 @@ pub struct Line {
     pub queue_send: Option<u64>,
     pub lost: Option<u64>,
     pub repaired: Option<u64>,
-    pub reason: Option<Box<str>>,
     pub cause: Option<Box<str>>,
     /// `sent` or `received`.
     pub reset: Option<Box<str>>,
@@ -170,7 +169,6 @@ impl Line {
             queue_send: None,
             lost: None,
             repaired: None,
-            reason: None,
             cause: None,
             reset: None,
             reset_reason: None,
@@ -217,7 +215,6 @@ impl Line {
                 "enetstat.queue.send" => seen.queue_send = Some(number()?),
                 "enetstat.lost" => seen.lost = Some(number()?),
                 "enetstat.repaired" => seen.repaired = Some(number()?),
-                "enetstat.end.reason" => seen.reason = Some(text()?.into()),
                 "enetstat.end.cause" => seen.cause = Some(text()?.into()),
                 "enetstat.reset.direction" => seen.reset = Some(text()?.into()),
                 "enetstat.reset.reason" => seen.reset_reason = Some(text()?.into()),

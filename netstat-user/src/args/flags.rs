@@ -1,5 +1,6 @@
 //! The command line as it was typed.
 
+use super::bsd::flags::BsdFlags;
 use super::compat::Family;
 use super::tables::{self, TableWord};
 use super::value::{self, QueuesWord};
@@ -152,7 +153,7 @@ pub struct ListFlags {
     #[arg(short = 'a', long, help_heading = "Which sockets (none given: all of them)")]
     pub all: bool,
     /// Only listening sockets
-    #[arg(short = 'l', long, help_heading = "Which sockets (none given: all of them)")]
+    #[arg(short = 'l', long, alias = "listen", help_heading = "Which sockets (none given: all of them)")]
     pub listening: bool,
     /// Sockets of every network namespace, each with its namespace
     #[arg(long, help_heading = "Which sockets (none given: all of them)")]
@@ -210,9 +211,9 @@ pub struct ListFlags {
     /// The SELinux context of the process that holds each socket
     #[arg(short = 'Z', long, conflicts_with = "json", help_heading = "What to show")]
     pub context: bool,
-    /// Accepted because netstat has it
-    #[arg(short = 'd', hide = true)]
-    pub debug: bool,
+    /// With --interval and --interface, packets dropped on the way out, too (elsewhere without effect, as in netstat)
+    #[arg(short = 'd', long, help_heading = "What to show")]
+    pub drops: bool,
     /// Never cut an address (it never is: accepted because netstat has it)
     #[arg(short = 'W', long, help_heading = "What to show")]
     pub wide: bool,
@@ -245,6 +246,11 @@ pub struct ListFlags {
     /// Use only this source: netlink or procfs
     #[arg(long, value_name = "NAME", help_heading = "How")]
     pub tier: Option<String>,
+    /// Be BSD's netstat, which then reads all the other options; the name `bsdnetstat` asks for it, too
+    #[arg(long = "bsd", help_heading = "How")]
+    pub bsd_persona: bool,
+    #[command(flatten)]
+    pub bsd: BsdFlags,
 }
 
 /// How times are shown.

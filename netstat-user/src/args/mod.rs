@@ -1,11 +1,13 @@
 //! What was typed ([`flags`]), and what it means ([`plan`]). Nothing is looked up or opened here.
 
+pub mod bsd;
 pub mod compat;
 pub mod flags;
 pub mod plan;
 pub mod tables;
 mod value;
 
+pub use bsd::BsdPlan;
 pub use compat::{CompatPlan, World};
 pub use plan::{ListPlan, Plan, StatisticsPlan, TracePlan, UsageError};
 
@@ -34,10 +36,15 @@ enum Persona {
     Own,
     /// net-tools 2.10's netstat, byte for byte.
     NetTools,
+    Bsd,
 }
 
 /// The word that asks for net-tools' netstat when the program does not go by that name.
 const COMPAT: &str = "--compat";
+
+/// The word that asks for BSD's netstat, and the name of the program that does.
+const BSD: &str = "--bsd";
+const BSD_NAME: &str = "bsdnetstat";
 
 /// From the words of a command line, the program's name first, to what is to be done.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Stop> {
@@ -50,15 +57,27 @@ pub fn parse_in(words: impl IntoIterator<Item = OsString>, world: World) -> Resu
     match persona(&words) {
         Persona::Own => own(words),
         Persona::NetTools => net_tools(&words, world).map(|plan| Plan::Compat(Box::new(plan))),
+        Persona::Bsd => {
+            let words: Vec<&[u8]> = words.iter().skip(1).map(|word| word.as_encoded_bytes()).collect();
+            bsd::parse(&words).map(|plan| Plan::Bsd(Box::new(plan)))
+        }
     }
 }
 
-/// Decided by the program's name, or else by `--compat` anywhere before `--`, unless the first word is a command.
+/// Decided by the program's name, or else by `--compat` or `--bsd`, whichever is first, anywhere before `--`, unless the
+/// first word is a command.
 fn persona(words: &[OsString]) -> Persona {
     let Some((program, words)) = words.split_first() else { return Persona::Own };
     let is_command = words.first().is_some_and(|word| COMMANDS.iter().any(|command| word == command));
-    let asked = || words.iter().take_while(|word| *word != "--").any(|word| word == COMPAT);
-    if is_netstat(program) || (!is_command && asked()) { Persona::NetTools } else { Persona::Own }
+    let mut before = words.iter().take_while(|word| *word != "--");
+    let asked = before.find(|word| *word == COMPAT || *word == BSD).filter(|_| !is_command);
+    match asked {
+        _ if is_netstat(program) => Persona::NetTools,
+        _ if Path::new(program).file_name().is_some_and(|name| name == BSD_NAME) => Persona::Bsd,
+        Some(word) if word == BSD => Persona::Bsd,
+        Some(_) => Persona::NetTools,
+        None => Persona::Own,
+    }
 }
 
 fn is_netstat(program: &OsStr) -> bool {
@@ -79,6 +98,11 @@ fn net_tools(words: &[OsString], world: World) -> Result<CompatPlan, Stop> {
 
 fn own(words: Vec<OsString>) -> Result<Plan, Stop> {
     let flags = flags::Flags::try_parse_from(words).map_err(stop)?;
+    if flags.list.bsd_persona {
+        return Err(Stop::Usage(usage(
+            "--bsd has to be written in full: it changes what the other words mean",
+        )));
+    }
     if flags.list.compat {
         return Err(Stop::Usage(usage(
             "--compat has to be written in full: it changes what the other words mean",

@@ -1,5 +1,6 @@
 //! What is to be done.
 
+use super::bsd::{self, BsdPlan};
 use super::compat::{CompatPlan, Family as AddressFamily};
 use super::flags::{Command, Flags, ListFlags, TraceFlags};
 use super::tables::{self, GroupsPlan, InterfacesPlan, MasqueradePlan, RoutesPlan};
@@ -45,6 +46,8 @@ pub enum UsageError {
     WithoutRoutes(&'static str),
     #[error("{0} shows no sockets, and {1} is about them: run enetstat once for each")]
     ModeAndSockets(&'static str, &'static str),
+    #[error(transparent)]
+    Bsd(#[from] bsd::BsdError),
 }
 
 /// What the command line asks for.
@@ -62,6 +65,8 @@ pub enum Plan {
     Schema,
     /// As net-tools' netstat, byte for byte.
     Compat(Box<CompatPlan>),
+    /// A display of BSD's netstat, in its dialect or in Linux's.
+    Bsd(Box<BsdPlan>),
 }
 
 /// Which sockets of the selected protocols, as net-tools understands `-a` and `-l`.
@@ -210,10 +215,13 @@ impl TryFrom<Flags> for Plan {
 
     fn try_from(flags: Flags) -> Result<Self, UsageError> {
         Ok(match flags.command {
-            None => match tables::plan(&flags.list)? {
-                Some(plan) => plan,
-                None if flags.list.statistics > 0 => Self::Statistics(statistics(&flags.list)?),
-                None => Self::List(list(flags.list)?),
+            None => match bsd::flags::of(&flags.list)?.map(|plan| Ok(Self::Bsd(Box::new(plan)))) {
+                Some(plan) => return plan,
+                None => match tables::plan(&flags.list)? {
+                    Some(plan) => plan,
+                    None if flags.list.statistics > 0 => Self::Statistics(statistics(&flags.list)?),
+                    None => Self::List(list(flags.list)?),
+                },
             },
             Some(Command::Trace(flags)) => Self::Trace(Box::new(trace(*flags)?)),
             Some(Command::Capabilities(flags)) => Self::Capabilities(flags.tier),

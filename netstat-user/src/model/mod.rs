@@ -1,10 +1,12 @@
 //! What enetstat knows, as types: no source and no output is mentioned here.
 
 pub mod counter;
+pub mod display;
 pub mod endpoint;
 pub mod fact;
 pub mod link;
 pub mod masquerade;
+pub mod other;
 pub mod process;
 pub mod reset;
 pub mod route;
@@ -13,6 +15,7 @@ pub mod time;
 pub mod told;
 
 pub use counter::{Counter, Group};
+pub use display::{MulticastRoute, Softnet, Vif};
 pub use endpoint::{Endpoint, Family, Tuple};
 pub use fact::{
     Answer, Busy, Closing, Event, Fact, Holder, Identity, Listing, Mini, MiniSeen, Moved, OwnerSeen,
@@ -20,6 +23,9 @@ pub use fact::{
 };
 pub use link::{Address4, Address6, Counters, Interface, Membership};
 pub use masquerade::Masqueraded;
+pub use other::{
+    Congestion, Detail, Memory, Neighbour, NetlinkRow, Nexthop, PacketRow, TcpDetail, UnixDetail, VsockRow,
+};
 pub use process::{Comm, Pid, Process};
 pub use reset::{Reset, ResetNames, Way};
 pub use route::{Hop, Metrics, Net, ProcRoute4, ProcRoute6, Route, RouteKind};

@@ -6,76 +6,7 @@
 
 use super::words::{INTERFACE_FLAGS, ROUTES};
 
-/// The kind of a JSON object (`enetstat.kind`), a bit each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum Kind {
-    Transition = 1,
-    Connection = 2,
-    Queue = 4,
-    Repair = 8,
-    Socket = 16,
-    Summary = 32,
-    Counter = 64,
-    Route = 128,
-    Interface = 256,
-    Membership = 512,
-    Masquerade = 1024,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 11] = [
-        Self::Transition,
-        Self::Connection,
-        Self::Queue,
-        Self::Repair,
-        Self::Socket,
-        Self::Summary,
-        Self::Counter,
-        Self::Route,
-        Self::Interface,
-        Self::Membership,
-        Self::Masquerade,
-    ];
-
-    /// The value of `enetstat.kind`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Transition => "transition",
-            Self::Connection => "connection",
-            Self::Queue => "queue",
-            Self::Repair => "repair",
-            Self::Socket => "socket",
-            Self::Summary => "summary",
-            Self::Counter => "counter",
-            Self::Route => "route",
-            Self::Interface => "interface",
-            Self::Membership => "membership",
-            Self::Masquerade => "masquerade",
-        }
-    }
-
-    /// What such an object tells.
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Self::Transition => "A TCP socket changed its state.",
-            Self::Connection => "A TCP connection ended for its process (trace --close).",
-            Self::Queue => "Bytes waiting in the queues of a TCP socket changed (trace --queues).",
-            Self::Repair => "Events were lost and the table was made whole again.",
-            Self::Socket => {
-                "A socket of a listing, or a TCP connection that ended before it (--keep-closed): then it is closed, and its \
-                process is told in fields of its own."
-            }
-            Self::Summary => "The end of a trace.",
-            Self::Counter => "A counter of a protocol (-s).",
-            Self::Route => "A route of a routing table (-r), or an exception the kernel learnt (-rC).",
-            Self::Interface => "A network interface (-i).",
-            Self::Membership => "A multicast group that an interface is a member of (-g).",
-            Self::Masquerade => "A connection whose source address this host replaces (-M).",
-        }
-    }
-}
+pub use super::kind::Kind;
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +37,10 @@ pub enum Type {
     Hops,
     /// The addresses of an interface.
     Addresses,
+    /// Numbers.
+    Integers,
+    /// The members of a group of next hops, or the ways out of a multicast route: a number and a weight or threshold.
+    Pairs,
 }
 
 /// A line of the table of fields.
@@ -114,27 +49,32 @@ pub struct Spec {
     pub name: &'static str,
     pub kind: Type,
     /// [`Kind`]s it may appear in.
-    pub within: u16,
+    pub within: u32,
     /// [`Kind`]s it always appears in.
-    pub always: u16,
+    pub always: u32,
     pub meaning: &'static str,
 }
 
-const T: u16 = Kind::Transition as u16;
-const C: u16 = Kind::Connection as u16;
-const Q: u16 = Kind::Queue as u16;
-const R: u16 = Kind::Repair as u16;
-const S: u16 = Kind::Socket as u16;
-const E: u16 = Kind::Summary as u16;
-const RT: u16 = Kind::Route as u16;
-const IF: u16 = Kind::Interface as u16;
-const GR: u16 = Kind::Membership as u16;
-const MQ: u16 = Kind::Masquerade as u16;
-const N: u16 = Kind::Counter as u16;
+const T: u32 = Kind::Transition as u32;
+const C: u32 = Kind::Connection as u32;
+const Q: u32 = Kind::Queue as u32;
+const R: u32 = Kind::Repair as u32;
+const S: u32 = Kind::Socket as u32;
+const E: u32 = Kind::Summary as u32;
+const RT: u32 = Kind::Route as u32;
+const IF: u32 = Kind::Interface as u32;
+const GR: u32 = Kind::Membership as u32;
+const MQ: u32 = Kind::Masquerade as u32;
+const N: u32 = Kind::Counter as u32;
+const IV: u32 = Kind::Interval as u32;
+const NB: u32 = Kind::Neighbour as u32;
+const NH: u32 = Kind::Nexthop as u32;
+const VI: u32 = Kind::MulticastInterface as u32;
+const MR: u32 = Kind::MulticastRoute as u32;
 /// Every kind.
-const ANY: u16 = CONN | R | S | E | RT | IF | GR | MQ | N;
+const ANY: u32 = u32::MAX;
 /// Kinds that speak of one connection.
-const CONN: u16 = T | C | Q;
+const CONN: u32 = T | C | Q;
 
 const STATES: Type = Type::OneOf(&[
     "established",
@@ -150,6 +90,14 @@ const STATES: Type = Type::OneOf(&[
     "closing",
 ]);
 
+const TRANSPORTS: Type = Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix", "packet", "netlink", "vsock"]);
+
+/// A field of this table or of another one like it.
+pub trait Listed: Copy {
+    /// Its line in its table.
+    fn listed(self) -> &'static Spec;
+}
+
 macro_rules! fields {
     ($($field:ident = $name:literal, $kind:expr, $within:expr, always $always:expr, $meaning:literal;)*) => {
         /// A field; its line in [`FIELDS`] is `FIELDS[field as usize]`.
@@ -160,7 +108,19 @@ macro_rules! fields {
         pub const FIELDS: &[Spec] = &[$(Spec {
             name: $name, kind: $kind, within: $within, always: $always, meaning: $meaning,
         },)*];
+
+        impl Listed for Field {
+            fn listed(self) -> &'static Spec {
+                &FIELDS[self as usize]
+            }
+        }
     };
+}
+pub(super) use fields;
+
+/// Every field of every table.
+pub fn all() -> impl Iterator<Item = &'static Spec> {
+    FIELDS.iter().chain(super::bsd::fields::FIELDS)
 }
 
 fields! {
@@ -168,10 +128,10 @@ fields! {
         "When it happened; of a listing, when that was made.";
     Kind = "enetstat.kind", Type::Text, ANY, always ANY,
         "What the object is about.";
-    Transport = "network.transport", Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix"]), CONN | S, always CONN | S,
-        "Protocol. udplite and raw are values of our own.";
-    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S | N | RT | GR | MQ,
-        always CONN | RT | GR | MQ,
+    Transport = "network.transport", TRANSPORTS, CONN | S, always CONN | S,
+        "Protocol. All but tcp, udp and unix are values of our own.";
+    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S | N | RT | GR | MQ | NB | NH | VI | MR,
+        always CONN | RT | GR | MQ | NB | VI | MR,
         "Address family; of a socket its own: an IPv6 socket that talks IPv4 is ipv6. Left out of a \
         counter that counts both.";
     LocalAddress = "network.local.address", Type::Text, CONN | S, always CONN,
@@ -206,7 +166,7 @@ fields! {
         "Inode of the socket. Left out when no file holds it.";
     Cgroup = "enetstat.cgroup.id", Type::Integer64, CONN | S, always 0,
         "Inode of the socket's cgroup (v2).";
-    Interface = "enetstat.interface.index", Type::Integer, CONN | S | IF | GR, always IF | GR,
+    Interface = "enetstat.interface.index", Type::Integer, CONN | S | IF | GR | NB | NH, always IF | GR | NB,
         "The interface; of a socket, the one it is bound to.";
     From = "enetstat.state.from", STATES, T | C, always T | C,
         "State left.";
@@ -387,9 +347,9 @@ fields! {
         "It is an exception that the kernel learnt, not a route of the table.";
     RouteHops = "enetstat.route.hops", Type::Hops, RT, always RT,
         "Ways out, more than one with multipath.";
-    InterfaceName = "enetstat.interface.name", Type::Text, IF | GR, always 0,
+    InterfaceName = "enetstat.interface.name", Type::Text, S | IF | GR | N | IV | NB | NH | VI, always 0,
         "Name of the interface, when it is UTF-8.";
-    InterfaceNameHex = "enetstat.interface.name_hex", Type::Hex, IF | GR, always 0,
+    InterfaceNameHex = "enetstat.interface.name_hex", Type::Hex, S | IF | GR | N | IV | NB | NH | VI, always 0,
         "Name of the interface in hexadecimal, when it is not UTF-8.";
     InterfaceFlags = "enetstat.interface.flags", Type::Words(INTERFACE_FLAGS), IF, always IF,
         "IFF_ flags that are set.";
@@ -459,21 +419,14 @@ fields! {
         "Seconds until it is forgotten.";
 }
 
-impl Field {
-    /// Its line in the table.
-    pub const fn spec(self) -> &'static Spec {
-        &FIELDS[self as usize]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_are_unique_and_what_is_always_there_may_be_there() {
-        for (at, spec) in FIELDS.iter().enumerate() {
-            assert_eq!(FIELDS.iter().position(|other| other.name == spec.name), Some(at), "{}", spec.name);
+        for (at, spec) in all().enumerate() {
+            assert_eq!(all().position(|other| other.name == spec.name), Some(at), "{}", spec.name);
             assert_eq!(spec.always & !spec.within, 0, "{}", spec.name);
             assert!(spec.meaning.ends_with('.'), "{}", spec.name);
         }

@@ -1,5 +1,6 @@
 //! Views written out as text: a renderer gets rows and a buffer or a writer, nothing else.
 
+pub mod bsd;
 pub mod capabilities;
 pub mod compat;
 pub mod field;
@@ -20,6 +21,7 @@ pub mod text;
 
 mod errno;
 mod grid;
+mod kind;
 mod object;
 mod printf;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One JSON object a line, written by hand into a buffer.
 
-use super::field::{Field, Kind};
+use super::field::{Field, Kind, Listed};
 use super::text;
 use crate::model::{Clock, Comm, Mono, Pid};
 use std::net::IpAddr;
@@ -23,26 +23,35 @@ impl<'a> Object<'a> {
         object
     }
 
+    /// Goes on with the object of this kind that ended `out` a moment ago.
+    pub fn resume(out: &'a mut Vec<u8>, kind: Kind) -> Self {
+        if out.ends_with(b"}\n") {
+            out.truncate(out.len() - 2);
+        }
+        Self { out, kind }
+    }
+
     /// Ends the line.
     pub fn end(self) {
         self.out.extend_from_slice(b"}\n");
     }
 
-    fn key(&mut self, field: Field) {
-        debug_assert!(field.spec().within & self.kind as u16 != 0, "{field:?} in {:?}", self.kind);
+    fn key(&mut self, field: impl Listed) {
+        let spec = field.listed();
+        debug_assert!(spec.within & self.kind as u32 != 0, "{} in {:?}", spec.name, self.kind);
         self.out.extend_from_slice(b",\"");
-        self.out.extend_from_slice(field.spec().name.as_bytes());
+        self.out.extend_from_slice(spec.name.as_bytes());
         self.out.extend_from_slice(b"\":");
     }
 
     /// A string; bytes that are no UTF-8 become U+FFFD, so they are for [`Object::bytes`].
-    pub fn text(&mut self, field: Field, value: &[u8]) {
+    pub fn text(&mut self, field: impl Listed, value: &[u8]) {
         self.key(field);
         string(self.out, value);
     }
 
     /// A string under `utf8`, or in hexadecimal under `hex` when it is not UTF-8.
-    pub fn bytes(&mut self, utf8: Field, hex: Field, value: &[u8]) {
+    pub fn bytes(&mut self, utf8: impl Listed, hex: impl Listed, value: &[u8]) {
         if std::str::from_utf8(value).is_ok() {
             return self.text(utf8, value);
         }
@@ -52,13 +61,13 @@ impl<'a> Object<'a> {
         self.out.push(b'"');
     }
 
-    pub fn integer(&mut self, field: Field, value: impl Into<u64>) {
+    pub fn integer(&mut self, field: impl Listed, value: impl Into<u64>) {
         self.key(field);
         text::number(self.out, value.into());
     }
 
     /// An integer that may not fit in the 53 bits of a JSON reader, as a string.
-    pub fn integer64(&mut self, field: Field, value: u64) {
+    pub fn integer64(&mut self, field: impl Listed, value: u64) {
         self.key(field);
         self.out.push(b'"');
         text::number(self.out, value);
@@ -66,26 +75,26 @@ impl<'a> Object<'a> {
     }
 
     /// A counter, which may be a negative setting, as a string.
-    pub fn signed(&mut self, field: Field, value: i128) {
+    pub fn signed(&mut self, field: impl Listed, value: i128) {
         self.key(field);
         self.out.push(b'"');
         text::signed(self.out, value);
         self.out.push(b'"');
     }
 
-    pub fn bool(&mut self, field: Field, value: bool) {
+    pub fn bool(&mut self, field: impl Listed, value: bool) {
         self.key(field);
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
-    pub fn address(&mut self, field: Field, value: IpAddr) {
+    pub fn address(&mut self, field: impl Listed, value: IpAddr) {
         self.key(field);
         self.out.push(b'"');
         text::address(self.out, value);
         self.out.push(b'"');
     }
 
-    pub fn errno(&mut self, field: Field, value: u16) {
+    pub fn errno(&mut self, field: impl Listed, value: u16) {
         self.key(field);
         self.out.push(b'"');
         super::errno::name(self.out, value);
@@ -93,7 +102,7 @@ impl<'a> Object<'a> {
     }
 
     /// Bytes in hexadecimal.
-    pub fn hex(&mut self, field: Field, value: &[u8]) {
+    pub fn hex(&mut self, field: impl Listed, value: &[u8]) {
         self.key(field);
         self.out.push(b'"');
         hexadecimal(self.out, value);
@@ -103,7 +112,7 @@ impl<'a> Object<'a> {
     /// An array, each item of which `write` writes.
     pub fn array<T>(
         &mut self,
-        field: Field,
+        field: impl Listed,
         items: impl IntoIterator<Item = T>,
         mut write: impl FnMut(&mut Vec<u8>, T),
     ) {
@@ -119,7 +128,7 @@ impl<'a> Object<'a> {
     }
 
     /// An array of processes.
-    pub fn processes(&mut self, field: Field, holders: impl Iterator<Item = (Pid, Comm)>) {
+    pub fn processes(&mut self, field: impl Listed, holders: impl Iterator<Item = (Pid, Comm)>) {
         self.key(field);
         self.out.push(b'[');
         for (at, (pid, comm)) in holders.enumerate() {

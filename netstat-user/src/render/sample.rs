@@ -94,3 +94,25 @@ pub fn queue() -> Told {
 pub fn repair() -> Repair {
     Repair { since: Mono(1_000_000_000), at: Mono(1_045_100_000), lost: 12, corrected: 3 }
 }
+
+/// A TCP connection of a listing.
+pub fn row() -> SockRow {
+    SockRow {
+        protocol: Protocol::Tcp,
+        family: Family::V4,
+        state: TcpState::Established,
+        local: end("192.0.2.1", 40022),
+        foreign: end("198.51.100.7", 80),
+        bound_if: 0,
+        cookie: NonZeroU64::new(77),
+        netns: 4_026_531_840,
+        uid: 1000,
+        inode: 4711,
+        rqueue: 3,
+        wqueue: 5,
+        timer: Timer { kind: TimerKind::Off, expires_ms: 0, retransmits: 0, probes: 0 },
+        drops: None,
+        v6only: None,
+        totals: None,
+    }
+}

@@ -1,6 +1,6 @@
 //! The JSON Schema of JSON output, made from the table of fields.
 
-use super::field::{FIELDS, Kind, Spec, Type};
+use super::field::{self, Kind, Spec, Type};
 use super::object::string;
 
 /// Appends the schema (draft 2020-12) of one line of `--json` output.
@@ -32,7 +32,7 @@ fn definition(out: &mut Vec<u8>, kind: Kind) {
     out.extend_from_slice(
         b",\n      \"type\": \"object\",\n      \"additionalProperties\": false,\n      \"required\": [",
     );
-    let required = FIELDS.iter().filter(|spec| spec.always & kind as u16 != 0);
+    let required = field::all().filter(|spec| spec.always & kind as u32 != 0);
     for (at, spec) in required.enumerate() {
         if at > 0 {
             out.extend_from_slice(b", ");
@@ -40,7 +40,7 @@ fn definition(out: &mut Vec<u8>, kind: Kind) {
         string(out, spec.name.as_bytes());
     }
     out.extend_from_slice(b"],\n      \"properties\": {");
-    let fields = FIELDS.iter().filter(|spec| spec.within & kind as u16 != 0);
+    let fields = field::all().filter(|spec| spec.within & kind as u32 != 0);
     for (at, spec) in fields.enumerate() {
         out.extend_from_slice(if at == 0 { b"\n        " } else { b",\n        " });
         property(out, kind, spec);
@@ -99,6 +99,11 @@ fn kind_of_value(out: &mut Vec<u8>, kind: Type) {
               \"prefix\": { \"type\": \"integer\", \"minimum\": 0, \"maximum\": 128 }, \
               \"peer\": { \"type\": \"string\" }, \"broadcast\": { \"type\": \"string\" }, \
               \"label\": { \"type\": \"string\" }, \"scope\": { \"type\": \"string\" } } }"
+        }
+        Type::Integers => b"\"type\": \"array\", \"items\": { \"type\": \"integer\", \"minimum\": 0 }",
+        Type::Pairs => {
+            b"\"type\": \"array\", \"items\": { \"type\": \"array\", \"minItems\": 2, \"maxItems\": 2, \
+              \"items\": { \"type\": \"integer\", \"minimum\": 0 } }"
         }
         Type::Words(words) => {
             out.extend_from_slice(b"\"type\": \"array\", \"items\": { ");

@@ -1,6 +1,6 @@
 //! Lines of the log and of JSON, and JSON against its schema.
 
-use super::field::{FIELDS, Type};
+use super::field::{self, Type};
 use super::json::Json;
 use super::log::{Log, LogStyle};
 use super::{sample, schema, summary::Summary};
@@ -129,7 +129,7 @@ pub fn check(line: &str) -> Map<String, Value> {
     for (name, value) in &object {
         let property = &definition["properties"][name];
         assert!(property.is_object(), "{name} is not in the schema of {kind}");
-        let spec = FIELDS.iter().find(|spec| spec.name == name).unwrap();
+        let spec = field::all().find(|spec| spec.name == name).unwrap();
         let right = match spec.kind {
             Type::Text => value.is_string() && property.get("const").is_none_or(|wanted| wanted == value),
             Type::OneOf(_) => property["enum"].as_array().unwrap().contains(value),
@@ -147,6 +147,13 @@ pub fn check(line: &str) -> Map<String, Value> {
             Type::Words(_) => value.as_array().is_some_and(|words| {
                 let known = property["items"]["enum"].as_array().unwrap();
                 words.iter().all(|word| known.contains(word))
+            }),
+            Type::Integers => value.as_array().is_some_and(|numbers| numbers.iter().all(Value::is_u64)),
+            Type::Pairs => value.as_array().is_some_and(|pairs| {
+                let of = |pair: &Value| {
+                    pair.as_array().is_some_and(|pair| pair.len() == 2 && pair.iter().all(Value::is_u64))
+                };
+                pairs.iter().all(of)
             }),
             Type::Holders | Type::Hops | Type::Addresses => value.as_array().is_some_and(|holders| {
                 let known = &property["items"]["properties"];

@@ -22,6 +22,8 @@ pub enum Service {
     Route,
     /// `NETLINK_NETFILTER`.
     Netfilter,
+    /// `NETLINK_SOCK_DIAG`.
+    SockDiag,
 }
 
 impl Service {
@@ -29,6 +31,7 @@ impl Service {
         match self {
             Self::Route => "rtnetlink",
             Self::Netfilter => "nfnetlink",
+            Self::SockDiag => "sock_diag",
         }
     }
 }
@@ -114,6 +117,7 @@ impl Netlink {
             // The protocol with number 0, which is also what no protocol means.
             Service::Route => None,
             Service::Netfilter => Some(netlink::NETFILTER),
+            Service::SockDiag => Some(netlink::SOCK_DIAG),
         };
         let socket =
             rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)

@@ -416,7 +416,7 @@ mod tests {
             .iter()
             .filter_map(|told| match told {
                 Told::Transition(told) if told.to == TcpState::Close => {
-                    Some((told.at, told.spent, told.reason))
+                    Some((told.at, told.spent, told.why.reason))
                 }
                 _ => None,
             })

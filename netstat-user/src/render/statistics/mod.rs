@@ -2,6 +2,7 @@
 //!
 //! A counter without a sentence is shown as `Name: value`. [`compat`] is net-tools 2.10 to the byte.
 
+pub mod bsd;
 pub mod compat;
 mod icmp;
 mod ip;

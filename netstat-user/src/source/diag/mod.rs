@@ -1,6 +1,7 @@
 //! Listings and point queries by NETLINK_SOCK_DIAG (sock_diag(7)).
 
 mod decode;
+pub mod families;
 mod query;
 pub mod wire;
 

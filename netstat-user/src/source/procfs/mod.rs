@@ -2,6 +2,7 @@
 
 mod conntrack;
 pub mod counters;
+mod displays;
 mod inet;
 mod lines;
 mod link;

@@ -3,6 +3,7 @@
 //! There are two layouts: pairs of lines, first the names of a group, then its values (`snmp_seq_show`,
 //! `netstat_seq_show`), and a line for each counter (`snmp6_seq_show`, `sctp_snmp_seq_show`; Linux 6.12).
 
+mod more;
 pub mod nettools;
 
 use super::{Fault, Pass, Procfs, ProcfsError, failed};
