@@ -371,6 +371,7 @@ impl Kernel {
             },
             drops: None,
             v6only: None,
+            cgroup: None,
             totals: None,
         }
     }

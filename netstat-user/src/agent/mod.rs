@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod compat;
+pub mod elsewhere;
 pub mod list;
 pub mod live;
 mod rare;

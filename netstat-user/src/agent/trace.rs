@@ -4,11 +4,12 @@ use super::live::{Live, LiveOptions, News, Scope};
 use crate::args::plan::{self, TracePlan};
 use crate::exit::Outcome;
 use crate::kernel::tier::{Feature, Tier};
-use crate::model::{Clock, Mono, Told};
+use crate::model::{Clock, Conn, Mono, Told};
 use crate::render::json::Json;
 use crate::render::log::{Log, LogStyle};
 use crate::render::summary::Summary;
-use crate::source::netns::Netns;
+use crate::source::netns::{Labels, Netns};
+use crate::source::Lodgings;
 use anyhow::Context as _;
 use netstat_common::config::MAX_PORTS;
 use std::collections::BTreeSet;
@@ -83,7 +84,7 @@ pub fn run(
 fn options(plan: &TracePlan) -> anyhow::Result<LiveOptions> {
     let scope = match &plan.scope {
         plan::Scope::Own => Scope::One(Netns::current()?),
-        plan::Scope::One(which) => Scope::One(Netns::from_name_pid_path(which)?),
+        plan::Scope::One(which) => Scope::One(Netns::from_word(which)?),
         plan::Scope::All => Scope::All,
     };
     let tier = plan.tier.as_deref().map(str::parse::<Tier>).transpose()?;
@@ -162,6 +163,9 @@ struct Writer<'a> {
     form: Form,
     out: &'a mut dyn Write,
     buffer: Vec<u8>,
+    labels: Labels,
+    /// `None`: nothing is shown of where sockets live.
+    lodgings: Option<Lodgings>,
     clock: Clock,
     clock_checked: Instant,
 }
@@ -177,10 +181,14 @@ impl<'a> Writer<'a> {
                 zone: jiff::tz::TimeZone::system(),
                 close: plan.close,
                 netns: plan.scope == plan::Scope::All,
+                containers: plan.inside.containers,
+                cgroups: plan.inside.cgroups,
             };
             Form::Text(Log::new(style, clock))
         };
-        Self { plan, form, out, buffer: Vec::with_capacity(64 << 10), clock, clock_checked: Instant::now() }
+        let (buffer, labels) = (Vec::with_capacity(64 << 10), Labels::default());
+        let lodgings = (plan.json || plan.inside.is_wanted()).then(Lodgings::of_host);
+        Self { plan, form, out, buffer, labels, lodgings, clock, clock_checked: Instant::now() }
     }
 
     fn begin(&mut self) -> anyhow::Result<()> {
@@ -204,6 +212,11 @@ impl<'a> Writer<'a> {
             if !self.plan.filter.wants_told(told) {
                 continue;
             }
+            if let Some(conn) = told.conn()
+                && !self.lodge(conn)
+            {
+                continue;
+            }
             match &mut self.form {
                 Form::Text(log) => log.told(&mut self.buffer, told),
                 Form::Json(json) => json.told(&mut self.buffer, told),
@@ -213,6 +226,22 @@ impl<'a> Writer<'a> {
             }
         }
         self.flush()
+    }
+
+    /// Finds out where the connection lives. Returns whether it is wanted.
+    fn lodge(&mut self, conn: &Conn) -> bool {
+        let netns = conn.identity.netns;
+        let netns = if self.plan.scope == plan::Scope::All { self.labels.of(netns) } else { b"" };
+        let lodging = self.lodgings.as_mut().map(|lodgings| {
+            lodgings.of(conn.identity.cgroup, conn.owner.map(|owner| owner.pid))
+        });
+        let lodging = lodging.unwrap_or_default();
+        let wanted = self.plan.inside.filter.wants(&lodging);
+        match &mut self.form {
+            Form::Text(log) => log.set_place(netns, lodging),
+            Form::Json(json) => json.set_lodging(lodging),
+        }
+        wanted
     }
 
     fn flush(&mut self) -> io::Result<()> {

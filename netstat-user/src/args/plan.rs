@@ -1,10 +1,10 @@
 //! What is to be done.
 
 use super::compat::{CompatPlan, Family as AddressFamily};
-use super::flags::{Command, Flags, ListFlags, TraceFlags};
+use super::flags::{Command, Flags, InsideFlags, ListFlags, TraceFlags};
 use super::tables::{self, GroupsPlan, InterfacesPlan, MasqueradePlan, RoutesPlan};
 use crate::model::{Comm, Family, Protocol, States, TcpState};
-use crate::view::{Filter, Protocols};
+use crate::view::{Filter, Inside, Protocols};
 use netstat_common::config::Queues;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -56,6 +56,9 @@ pub enum Plan {
     Interfaces(InterfacesPlan),
     Groups(GroupsPlan),
     Masquerade(MasqueradePlan),
+    /// One of those above, of other network namespaces than the own one: a listing and counters of all namespaces see to
+    /// that themselves.
+    Elsewhere(Scope, Box<Self>),
     Trace(Box<TracePlan>),
     /// With the tier to force.
     Capabilities(Option<String>),
@@ -110,6 +113,32 @@ pub enum Other {
     Rfcomm,
 }
 
+/// Where what is shown lives, and the columns about that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InsidePlan {
+    pub filter: Inside,
+    /// Columns of containers and of pods.
+    pub containers: bool,
+    /// A column of control groups.
+    pub cgroups: bool,
+}
+
+impl InsidePlan {
+    /// Whether anything must be known about where sockets live.
+    pub fn is_wanted(&self) -> bool {
+        self.containers || self.cgroups || !self.filter.is_empty()
+    }
+
+    fn of(flags: InsideFlags) -> Self {
+        let InsideFlags { containers, pods, cgroups, show_containers, show_cgroups } = flags;
+        Self {
+            containers: show_containers || !containers.is_empty() || !pods.is_empty(),
+            cgroups: show_cgroups || !cgroups.is_empty(),
+            filter: Inside { containers, pods, cgroups },
+        }
+    }
+}
+
 /// A listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListPlan {
@@ -136,6 +165,7 @@ pub struct ListPlan {
     pub json: bool,
     pub verbose: bool,
     pub all_netns: bool,
+    pub inside: InsidePlan,
     pub tier: ListTier,
 }
 
@@ -177,7 +207,7 @@ pub enum Scope {
     /// The one the program runs in.
     #[default]
     Own,
-    /// A name, a PID or a path.
+    /// A name, a process, a path or an inode.
     One(String),
     All,
 }
@@ -195,6 +225,7 @@ pub struct TracePlan {
     pub queue_interval: Duration,
     pub filter: Filter,
     pub scope: Scope,
+    pub inside: InsidePlan,
     pub tier: Option<String>,
     /// A power of two, at least a page; `None`: the program's choice.
     pub ring_bytes: Option<u32>,
@@ -210,11 +241,19 @@ impl TryFrom<Flags> for Plan {
 
     fn try_from(flags: Flags) -> Result<Self, UsageError> {
         Ok(match flags.command {
-            None => match tables::plan(&flags.list)? {
-                Some(plan) => plan,
-                None if flags.list.statistics > 0 => Self::Statistics(statistics(&flags.list)?),
-                None => Self::List(list(flags.list)?),
-            },
+            None => {
+                let (netns, all_netns) = (flags.list.netns.clone(), flags.list.all_netns);
+                let (plan, everywhere) = match tables::plan(&flags.list)? {
+                    Some(plan) => (plan, all_netns),
+                    None if flags.list.statistics > 0 => (Self::Statistics(statistics(&flags.list)?), false),
+                    None => (Self::List(list(flags.list)?), false),
+                };
+                match (netns, everywhere) {
+                    (Some(word), _) => Self::Elsewhere(Scope::One(word), Box::new(plan)),
+                    (None, true) => Self::Elsewhere(Scope::All, Box::new(plan)),
+                    (None, false) => plan,
+                }
+            }
             Some(Command::Trace(flags)) => Self::Trace(Box::new(trace(*flags)?)),
             Some(Command::Capabilities(flags)) => Self::Capabilities(flags.tier),
             Some(Command::Schema) => Self::Schema,
@@ -260,6 +299,7 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
         json: flags.json,
         verbose: flags.verbose,
         all_netns: flags.all_netns,
+        inside: InsidePlan::of(flags.inside),
         tier,
         ..selected
     })
@@ -270,6 +310,7 @@ fn statistics(flags: &ListFlags) -> Result<StatisticsPlan, UsageError> {
     for (given, flag, why) in [
         (flags.unix, "-x", "the kernel does not count what unix sockets do"),
         (flags.keep_closed.is_some(), "--keep-closed", "a counter does not end"),
+        (flags.inside != InsideFlags::default(), "--container and the like", "the kernel counts for a namespace"),
         (
             flags.tier.as_deref().is_some_and(|tier| tier != "procfs"),
             "--tier",
@@ -417,6 +458,7 @@ fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {
             (None, true) => Scope::All,
             (None, false) => Scope::Own,
         },
+        inside: InsidePlan::of(flags.inside),
         tier: flags.tier,
         ring_bytes: flags.ring_size,
         keep_closed: flags.keep_closed,

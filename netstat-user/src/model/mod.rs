@@ -4,6 +4,7 @@ pub mod counter;
 pub mod endpoint;
 pub mod fact;
 pub mod link;
+pub mod lodging;
 pub mod masquerade;
 pub mod process;
 pub mod route;
@@ -18,6 +19,7 @@ pub use fact::{
     QueueChange, SockId, States, Totals,
 };
 pub use link::{Address4, Address6, Counters, Interface, Membership};
+pub use lodging::{Container, Lodging, Pod, Runtime};
 pub use masquerade::Masqueraded;
 pub use process::{Comm, Pid, Process};
 pub use route::{Hop, Metrics, Net, ProcRoute4, ProcRoute6, Route, RouteKind};

@@ -79,6 +79,8 @@ pub struct SockRow {
     pub drops: Option<u64>,
     /// IPV6_V6ONLY.
     pub v6only: Option<bool>,
+    /// Inode of the socket's cgroup (v2). `None` from procfs, before 5.8, and of a request or timewait socket.
+    pub cgroup: Option<NonZeroU64>,
     /// Counters, when asked for.
     pub totals: Option<Totals>,
 }

@@ -184,3 +184,15 @@ pub enum Told {
     Queue { change: super::QueueChange, conn: Conn },
     Repaired(Repair),
 }
+
+impl Told {
+    /// The connection it speaks of.
+    pub fn conn(&self) -> Option<&Conn> {
+        match self {
+            Self::Transition(transition) => Some(&transition.conn),
+            Self::Ended(ended) => Some(&ended.conn),
+            Self::Queue { conn, .. } => Some(conn),
+            Self::Repaired(_) => None,
+        }
+    }
+}

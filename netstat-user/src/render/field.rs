@@ -229,7 +229,7 @@ fields! {
     OwnerHow = "enetstat.owner.how", Type::OneOf(&["opened", "accepted", "held", "used", "closed", "inherited"]), CONN | S,
         always 0, "How the process is known to own it: it called connect or listen; accept gave it; it holds a file of \
         it; it sent or received; it closed it; it owns the listener and nobody has accepted the connection yet.";
-    Netns = "enetstat.netns", Type::Integer, CONN | S | N, always 0,
+    Netns = "enetstat.netns", Type::Integer, CONN | S | N | RT | IF | GR | MQ, always 0,
         "Inode of the network namespace.";
     Cookie = "enetstat.socket.cookie", Type::Integer64, CONN | S, always 0,
         "The kernel's socket cookie.";
@@ -240,6 +240,26 @@ fields! {
         "Inode of the socket. Left out when no file holds it.";
     Cgroup = "enetstat.cgroup.id", Type::Integer64, CONN | S, always 0,
         "Inode of the socket's cgroup (v2).";
+    CgroupPath = "enetstat.cgroup.path", Type::Text, CONN | S, always 0,
+        "Path of the socket's cgroup (v2), or of its process where that is managed by version 1, when it is UTF-8. / is the \
+        root. Left out when the cgroup was gone before it could be asked about.";
+    CgroupPathHex = "enetstat.cgroup.path_hex", Type::Hex, CONN | S, always 0,
+        "The path in hexadecimal, when it is not UTF-8.";
+    ContainerId = "container.id", Type::Text, CONN | S, always 0,
+        "The container that the socket was made in; of LXC and systemd-nspawn its name.";
+    ContainerName = "container.name", Type::Text, CONN | S, always 0,
+        "Its name. Left out when its runtime's files do not tell.";
+    ContainerRuntime = "container.runtime.name", Type::OneOf(&["docker", "containerd", "cri-o", "podman", "lxc",
+        "systemd-nspawn"]), CONN | S, always 0,
+        "What made it.";
+    PodUid = "k8s.pod.uid", Type::Text, CONN | S, always 0,
+        "The Kubernetes pod.";
+    PodName = "k8s.pod.name", Type::Text, CONN | S, always 0,
+        "Its name.";
+    PodNamespace = "k8s.namespace.name", Type::Text, CONN | S, always 0,
+        "Its namespace in Kubernetes.";
+    PodContainer = "k8s.container.name", Type::Text, CONN | S, always 0,
+        "Name of the container in the pod's specification.";
     Interface = "enetstat.interface.index", Type::Integer, CONN | S | IF | GR, always IF | GR,
         "The interface; of a socket, the one it is bound to.";
     From = "enetstat.state.from", STATES, T | C, always T | C,

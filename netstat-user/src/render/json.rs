@@ -5,21 +5,28 @@ use super::object::{Object, Stamp};
 use crate::model::counter::Group;
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Comm, Conn, Ended, Family, How, Learnt, Mono, Pid, Protocol, Reason, Repair, SockRow, TcpState,
-    TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState,
+    Clock, Comm, Conn, Ended, Family, How, Learnt, Lodging, Mono, Pid, Protocol, Reason, Repair, Runtime,
+    SockRow, TcpState, TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState,
 };
 use std::net::IpAddr;
+use std::rc::Rc;
 
 /// Writes what the table says, and the rows of listings.
 pub struct Json {
     /// Connections that ended instead of every transition.
     close: bool,
     stamp: Stamp,
+    lodging: Rc<Lodging>,
 }
 
 impl Json {
     pub fn new(close: bool, clock: Clock) -> Self {
-        Self { close, stamp: Stamp::new(clock) }
+        Self { close, stamp: Stamp::new(clock), lodging: Rc::new(Lodging::UNKNOWN) }
+    }
+
+    /// Where the sockets live that are written from now on.
+    pub fn set_lodging(&mut self, lodging: Rc<Lodging>) {
+        self.lodging = lodging;
     }
 
     /// Replaces the clock; see [`Clock`].
@@ -35,7 +42,7 @@ impl Json {
             Told::Transition(_) | Told::Ended(_) => {}
             Told::Queue { change, conn } => {
                 let mut object = Object::begin(out, Kind::Queue, self.stamp.at(change.at));
-                connection(&mut object, conn);
+                connection(&mut object, conn, &self.lodging);
                 object.integer(Field::QueueReceive, change.rqueue);
                 object.integer(Field::QueueSend, change.wqueue);
                 let cause: &[u8] = match change.direction {
@@ -58,7 +65,7 @@ impl Json {
     fn transition(&mut self, out: &mut Vec<u8>, transition: &Transition) {
         let Transition { at, from, to: _, spent, learnt, err, actor, conn, reason, totals } = transition;
         let mut object = Object::begin(out, Kind::Transition, self.stamp.at(*at));
-        connection(&mut object, conn);
+        connection(&mut object, conn, &self.lodging);
         object.text(Field::From, from.otel().as_bytes());
         if let Some(spent) = spent {
             object.integer64(Field::Spent, nanoseconds(*spent));
@@ -79,7 +86,7 @@ impl Json {
     fn ended(&mut self, out: &mut Vec<u8>, ended: &Ended) {
         let Ended { at, conn, from, err, reason, totals } = ended;
         let mut object = Object::begin(out, Kind::Connection, self.stamp.at(*at));
-        connection(&mut object, conn);
+        connection(&mut object, conn, &self.lodging);
         object.text(Field::From, from.otel().as_bytes());
         if let Some(opened) = conn.opened {
             object.integer64(Field::Duration, nanoseconds(at.since(opened)));
@@ -142,6 +149,10 @@ impl Json {
         if row.inode != 0 {
             object.integer64(Field::Inode, row.inode.into());
         }
+        if let Some(cgroup) = row.cgroup {
+            object.integer64(Field::Cgroup, cgroup.get());
+        }
+        lives(&mut object, &self.lodging);
         if row.bound_if != 0 {
             object.integer(Field::Interface, row.bound_if);
         }
@@ -167,7 +178,7 @@ impl Json {
     /// Appends a TCP connection that reached CLOSE at `closed`, for a listing made at `at`. What is left out is not known.
     pub fn closed(&mut self, out: &mut Vec<u8>, at: Mono, closed: Mono, conn: &Conn) {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
-        connection(&mut object, conn);
+        connection(&mut object, conn, &self.lodging);
         if let Some(opened) = conn.opened {
             object.integer64(Field::Duration, nanoseconds(closed.since(opened)));
         }
@@ -194,6 +205,7 @@ impl Json {
         if row.inode != 0 {
             object.integer64(Field::Inode, row.inode);
         }
+        lives(&mut object, &self.lodging);
         let kind: &[u8] = match row.kind {
             UnixKind::Stream => b"stream",
             UnixKind::Dgram => b"dgram",
@@ -284,7 +296,7 @@ fn netns(object: &mut Object<'_>, inum: u32) {
     }
 }
 
-fn connection(object: &mut Object<'_>, conn: &Conn) {
+fn connection(object: &mut Object<'_>, conn: &Conn, lodging: &Lodging) {
     let tuple = &conn.identity.tuple;
     object.text(Field::Transport, b"tcp");
     let (local, foreign) = (tuple.local(), tuple.foreign());
@@ -317,6 +329,7 @@ fn connection(object: &mut Object<'_>, conn: &Conn) {
     if let Some(cgroup) = conn.identity.cgroup {
         object.integer64(Field::Cgroup, cgroup.get());
     }
+    lives(object, lodging);
     if tuple.bound_if != 0 {
         object.integer(Field::Interface, tuple.bound_if);
     }
@@ -328,6 +341,29 @@ fn connection(object: &mut Object<'_>, conn: &Conn) {
     }
     if let Some(first) = conn.first {
         object.text(Field::ClosedFirst, first.name().as_bytes());
+    }
+}
+
+fn lives(object: &mut Object<'_>, lodging: &Lodging) {
+    let Lodging { cgroup, container, pod } = lodging;
+    if let Some(path) = cgroup {
+        object.bytes(Field::CgroupPath, Field::CgroupPathHex, path);
+    }
+    let mut told = |field, text: Option<&str>| {
+        if let Some(text) = text {
+            object.text(field, text.as_bytes());
+        }
+    };
+    if let Some(container) = container {
+        told(Field::ContainerId, Some(&container.id));
+        told(Field::ContainerName, container.name.as_deref());
+        told(Field::ContainerRuntime, container.runtime.map(Runtime::name));
+    }
+    if let Some(pod) = pod {
+        told(Field::PodUid, Some(&pod.uid));
+        told(Field::PodName, pod.name.as_deref());
+        told(Field::PodNamespace, pod.namespace.as_deref());
+        told(Field::PodContainer, pod.container.as_deref());
     }
 }
 

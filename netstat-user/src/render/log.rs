@@ -4,9 +4,10 @@ use super::text::{self, endpoint, left, number, right};
 use crate::args::plan::TimeStyle;
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Conn, Ended, Family, How, Learnt, Mono, QueueChange, Reason, Repair, Told, Transition,
+    Clock, Conn, Ended, Family, How, Learnt, Lodging, Mono, QueueChange, Reason, Repair, Told, Transition,
 };
 use jiff::{Timestamp, tz::TimeZone};
+use std::rc::Rc;
 
 /// What lines look like.
 #[derive(Clone, Debug)]
@@ -16,13 +17,24 @@ pub struct LogStyle {
     pub zone: TimeZone,
     /// Connections that ended instead of every transition.
     pub close: bool,
-    /// A column with the inode of the network namespace.
+    /// A column with the network namespace.
     pub netns: bool,
+    /// Columns with the container and the pod.
+    pub containers: bool,
+    /// A column with the control group.
+    pub cgroups: bool,
 }
 
 impl Default for LogStyle {
     fn default() -> Self {
-        Self { time: TimeStyle::Wall, zone: TimeZone::UTC, close: false, netns: false }
+        Self {
+            time: TimeStyle::Wall,
+            zone: TimeZone::UTC,
+            close: false,
+            netns: false,
+            containers: false,
+            cgroups: false,
+        }
     }
 }
 
@@ -33,6 +45,9 @@ const SPENT: usize = 7;
 const BYTES: usize = 10;
 const NETNS: usize = 10;
 const REASON: usize = 11;
+const CONTAINER: usize = 15;
+const POD: usize = 23;
+const CGROUP: usize = 23;
 
 /// Writes lines.
 pub struct Log {
@@ -42,11 +57,22 @@ pub struct Log {
     second: i64,
     /// `HH:MM:SS`.
     day: [u8; 8],
+    /// What the network namespace is called; empty: shown by its inode.
+    netns: Vec<u8>,
+    lodging: Rc<Lodging>,
 }
 
 impl Log {
     pub fn new(style: LogStyle, clock: Clock) -> Self {
-        Self { style, clock, second: i64::MIN, day: *b"00:00:00" }
+        let lodging = Rc::new(Lodging::UNKNOWN);
+        Self { style, clock, second: i64::MIN, day: *b"00:00:00", netns: Vec::new(), lodging }
+    }
+
+    /// Where the sockets live that are written from now on: the name of their network namespace, and the rest.
+    pub fn set_place(&mut self, netns: &[u8], lodging: Rc<Lodging>) {
+        self.netns.clear();
+        self.netns.extend_from_slice(netns);
+        self.lodging = lodging;
     }
 
     /// Replaces the clock; see [`Clock`].
@@ -62,6 +88,13 @@ impl Log {
         }
         if self.style.netns {
             cell(out, NETNS, |out| out.extend_from_slice(b"NETNS"));
+        }
+        if self.style.containers {
+            cell(out, POD, |out| out.extend_from_slice(b"POD"));
+            cell(out, CONTAINER, |out| out.extend_from_slice(b"CONTAINER"));
+        }
+        if self.style.cgroups {
+            cell(out, CGROUP, |out| out.extend_from_slice(b"CGROUP"));
         }
         out.extend_from_slice(b"PROTO ");
         cell(out, ENDPOINT, |out| out.extend_from_slice(b"LOCAL"));
@@ -206,9 +239,20 @@ impl Log {
     fn who(&self, out: &mut Vec<u8>, conn: &Conn) {
         if self.style.netns {
             cell(out, NETNS, |out| match conn.identity.netns {
+                _ if !self.netns.is_empty() => text::escaped(out, &self.netns),
                 0 => out.push(b'-'),
                 inum => number(out, inum.into()),
             });
+        }
+        let word = |out: &mut Vec<u8>, word: &[u8]| {
+            if word.is_empty() { out.push(b'-') } else { text::escaped(out, word) }
+        };
+        if self.style.containers {
+            cell(out, POD, |out| word(out, self.lodging.pod_word().as_bytes()));
+            cell(out, CONTAINER, |out| word(out, self.lodging.container_word().as_bytes()));
+        }
+        if self.style.cgroups {
+            cell(out, CGROUP, |out| word(out, self.lodging.cgroup.as_deref().unwrap_or_default()));
         }
         let tuple = &conn.identity.tuple;
         let protocol: &[u8] = match tuple.family {

@@ -14,6 +14,7 @@ pub mod nettools;
 pub mod routes;
 pub mod routes_compat;
 pub mod schema;
+pub mod spaces;
 pub mod statistics;
 pub mod summary;
 pub mod text;

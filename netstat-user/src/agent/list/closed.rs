@@ -89,6 +89,7 @@ impl Closed {
             timer: Timer { kind: TimerKind::Off, expires_ms: 0, retransmits: 0, probes: 0 },
             drops: None,
             v6only: None,
+            cgroup: conn.identity.cgroup,
             totals: None,
         };
         let program = conn.owner.map(|owner| {

@@ -15,7 +15,7 @@ use crate::render::json::Json;
 use crate::render::nettools::{Columns, Extra, Layout};
 use crate::render::text::Pieces;
 use crate::source::procfs::Pass;
-use crate::source::{Netns, chain};
+use crate::source::{All, Depth, Netns, chain};
 use anyhow::Context;
 use closed::{Closed, Round, Watched};
 use holders::Holders;
@@ -329,7 +329,7 @@ impl Lister<'_> {
         if !self.plan.all_netns {
             return Ok(vec![Place::new(Netns::current().ok(), tier)]);
         }
-        let all = Netns::all();
+        let all = All::find(Depth::Sockets);
         for remark in all.remarks() {
             self.complete = false;
             self.note(format!("enetstat: {remark}\n"));
