@@ -230,18 +230,20 @@ impl<'a> Writer<'a> {
 
     /// Finds out where the connection lives. Returns whether it is wanted.
     fn lodge(&mut self, conn: &Conn) -> bool {
-        let netns = conn.identity.netns;
-        let netns = if self.plan.scope == plan::Scope::All { self.labels.of(netns) } else { b"" };
-        let lodging = self.lodgings.as_mut().map(|lodgings| {
-            lodgings.of(conn.identity.cgroup, conn.owner.map(|owner| owner.pid))
-        });
-        let lodging = lodging.unwrap_or_default();
-        let wanted = self.plan.inside.filter.wants(&lodging);
-        match &mut self.form {
-            Form::Text(log) => log.set_place(netns, lodging),
-            Form::Json(json) => json.set_lodging(lodging),
+        if let Some(lodgings) = &mut self.lodgings {
+            let lodging = lodgings.of(conn.identity.cgroup, conn.owner.map(|owner| owner.pid));
+            if !self.plan.inside.filter.wants(&lodging) {
+                return false;
+            }
+            match &mut self.form {
+                Form::Text(log) => log.set_lodging(lodging),
+                Form::Json(json) => json.set_lodging(lodging),
+            }
         }
-        wanted
+        if let (Form::Text(log), plan::Scope::All) = (&mut self.form, &self.plan.scope) {
+            log.set_netns(self.labels.of(conn.identity.netns));
+        }
+        true
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -68,10 +68,14 @@ impl Log {
         Self { style, clock, second: i64::MIN, day: *b"00:00:00", netns: Vec::new(), lodging }
     }
 
-    /// Where the sockets live that are written from now on: the name of their network namespace, and the rest.
-    pub fn set_place(&mut self, netns: &[u8], lodging: Rc<Lodging>) {
+    /// What the network namespace is called of the sockets that are written from now on.
+    pub fn set_netns(&mut self, netns: &[u8]) {
         self.netns.clear();
         self.netns.extend_from_slice(netns);
+    }
+
+    /// Where the sockets live that are written from now on.
+    pub fn set_lodging(&mut self, lodging: Rc<Lodging>) {
         self.lodging = lodging;
     }
 
