@@ -31,6 +31,9 @@ pub enum Kind {
     MiniEnd = 9,
     /// [`RawFull`]: a socket in SYN_SENT has chosen its port.
     Port = 10,
+    /// [`RawFull`]: a transition of a socket of MPTCP or SCTP, told apart by [`RawHead::protocol`]. Always with its
+    /// address: before 6.13 an accepted socket of MPTCP has the cookie of its listener (`mptcp_sk_clone_init`).
+    Beside = 11,
 }
 
 /// A record kind or other code that this ABI does not have.
@@ -52,6 +55,7 @@ impl TryFrom<u8> for Kind {
             8 => Self::Mini,
             9 => Self::MiniEnd,
             10 => Self::Port,
+            11 => Self::Beside,
             other => return Err(Unknown(other)),
         })
     }
@@ -62,7 +66,7 @@ impl Kind {
     pub const fn size(self) -> usize {
         match self {
             Self::Move | Self::Child | Self::Owner | Self::MiniEnd => size_of::<RawHead>(),
-            Self::Full | Self::Mini | Self::Port => size_of::<RawFull>(),
+            Self::Full | Self::Mini | Self::Port | Self::Beside => size_of::<RawFull>(),
             Self::Close => size_of::<RawClose>(),
             Self::Queue => size_of::<RawQueue>(),
             Self::Process => size_of::<RawProcess>(),

@@ -27,7 +27,7 @@ pub use offsets::Offsets;
 pub use state::TcpState;
 
 /// Number of this boundary. The object carries it in the symbol [`ABI_SYMBOL`].
-pub const ABI: u32 = 5;
+pub const ABI: u32 = 6;
 
 /// Name of the `u32` in the eBPF object that says which [`ABI`] it was built for.
 pub const ABI_SYMBOL: &str = "ENETSTAT_ABI";
@@ -39,3 +39,7 @@ pub const AF_INET6: u16 = 10;
 
 /// `IPPROTO_TCP`.
 pub const IPPROTO_TCP: u16 = 6;
+/// `IPPROTO_SCTP`.
+pub const IPPROTO_SCTP: u16 = 132;
+/// `IPPROTO_MPTCP`.
+pub const IPPROTO_MPTCP: u16 = 262;

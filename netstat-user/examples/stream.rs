@@ -128,6 +128,14 @@ fn line(event: &Event) -> String {
         Event::Port(port) => {
             format!("{} {} PORT {}", port.at.0, name(port.id), port.identity.tuple.lport)
         }
+        Event::Beside(moved) => format!(
+            "{} {} {} {} -> {}",
+            moved.at.0,
+            name(moved.id),
+            moved.transport.name(),
+            moved.from.name(),
+            moved.to.name()
+        ),
         Event::Process(process) => format!(
             "- PROCESS {} {} uid={:?} start={} parent={:?}",
             process.pid,

@@ -1,5 +1,6 @@
 //! Wiring: plan -> sources -> table -> sinks. Only here are threads and tasks started.
 
+mod beside;
 pub mod capabilities;
 pub mod compat;
 pub mod elsewhere;

@@ -4,7 +4,7 @@ use super::live::{Live, LiveOptions, News, Scope};
 use crate::args::plan::{self, TracePlan};
 use crate::exit::Outcome;
 use crate::kernel::tier::{Feature, Tier};
-use crate::model::{Clock, Conn, Mono, Told};
+use crate::model::{Clock, Identity, Mono, Pid, Told};
 use crate::render::json::Json;
 use crate::render::log::{Log, LogStyle};
 use crate::render::summary::Summary;
@@ -97,6 +97,7 @@ fn options(plan: &TracePlan) -> anyhow::Result<LiveOptions> {
     options.queues = plan.queues;
     options.queue_interval = plan.queue_interval;
     options.ring_bytes = plan.ring_bytes.unwrap_or(RING_BYTES);
+    (options.udp, options.unix) = (plan.protocols.udp, plan.protocols.unix);
     options.limits.keep_closed = plan.keep_closed;
     options.limits.rows = plan.max_connections.get();
     Ok(options)
@@ -212,8 +213,11 @@ impl<'a> Writer<'a> {
             if !self.plan.filter.wants_told(told) {
                 continue;
             }
-            if let Some(conn) = told.conn()
-                && !self.lodge(conn)
+            if !self.plan.protocols.wants(told) {
+                continue;
+            }
+            if let Some((identity, process)) = told.place()
+                && !self.lodge(identity, process)
             {
                 continue;
             }
@@ -228,10 +232,10 @@ impl<'a> Writer<'a> {
         self.flush()
     }
 
-    /// Finds out where the connection lives. Returns whether it is wanted.
-    fn lodge(&mut self, conn: &Conn) -> bool {
+    /// Finds out where a socket lives. Returns whether it is wanted.
+    fn lodge(&mut self, identity: &Identity, process: Option<Pid>) -> bool {
         if let Some(lodgings) = &mut self.lodgings {
-            let lodging = lodgings.of(conn.identity.cgroup, conn.owner.map(|owner| owner.pid));
+            let lodging = lodgings.of(identity.cgroup, process);
             if !self.plan.inside.filter.wants(&lodging) {
                 return false;
             }
@@ -241,7 +245,7 @@ impl<'a> Writer<'a> {
             }
         }
         if let (Form::Text(log), plan::Scope::All) = (&mut self.form, &self.plan.scope) {
-            log.set_netns(self.labels.of(conn.identity.netns));
+            log.set_netns(self.labels.of(identity.netns));
         }
         true
     }

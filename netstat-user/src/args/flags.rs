@@ -292,6 +292,22 @@ pub enum TimeStyle {
 
 #[derive(Debug, Args)]
 pub struct TraceFlags {
+    /// TCP
+    #[arg(short = 't', long, help_heading = "Which sockets (none given: TCP)")]
+    pub tcp: bool,
+    /// UDP and UDP-Lite, as repeated listings show them: what lives for less than 0.2 seconds may be missed
+    #[arg(short = 'u', long, help_heading = "Which sockets (none given: TCP)")]
+    pub udp: bool,
+    /// Unix sockets, in the same way
+    #[arg(short = 'x', long, help_heading = "Which sockets (none given: TCP)")]
+    pub unix: bool,
+    /// MPTCP; its subflows are TCP (-t)
+    #[arg(long, help_heading = "Which sockets (none given: TCP)")]
+    pub mptcp: bool,
+    /// SCTP
+    #[arg(short = 'S', long, help_heading = "Which sockets (none given: TCP)")]
+    pub sctp: bool,
+
     /// Only connections with this local or foreign port (repeatable)
     #[arg(long = "port", value_name = "PORT", value_delimiter = ',', help_heading = "Which connections")]
     pub ports: Vec<u16>,

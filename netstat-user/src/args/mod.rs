@@ -3,6 +3,7 @@
 pub mod compat;
 pub mod flags;
 pub mod plan;
+pub mod select;
 pub mod tables;
 mod value;
 

@@ -2,9 +2,10 @@
 
 use super::compat::{CompatPlan, Family as AddressFamily};
 use super::flags::{Command, Flags, InsideFlags, ListFlags, TraceFlags};
+pub use super::select::{InsidePlan, Traced};
 use super::tables::{self, GroupsPlan, InterfacesPlan, MasqueradePlan, RoutesPlan};
 use crate::model::{Comm, Family, Protocol, States, TcpState};
-use crate::view::{Filter, Inside, Protocols};
+use crate::view::{Filter, Protocols};
 use netstat_common::config::Queues;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -113,32 +114,6 @@ pub enum Other {
     Rfcomm,
 }
 
-/// Where what is shown lives, and the columns about that.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InsidePlan {
-    pub filter: Inside,
-    /// Columns of containers and of pods.
-    pub containers: bool,
-    /// A column of control groups.
-    pub cgroups: bool,
-}
-
-impl InsidePlan {
-    /// Whether anything must be known about where sockets live.
-    pub fn is_wanted(&self) -> bool {
-        self.containers || self.cgroups || !self.filter.is_empty()
-    }
-
-    fn of(flags: InsideFlags) -> Self {
-        let InsideFlags { containers, pods, cgroups, show_containers, show_cgroups } = flags;
-        Self {
-            containers: show_containers || !containers.is_empty() || !pods.is_empty(),
-            cgroups: show_cgroups || !cgroups.is_empty(),
-            filter: Inside { containers, pods, cgroups },
-        }
-    }
-}
-
 /// A listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListPlan {
@@ -215,6 +190,7 @@ pub enum Scope {
 /// A trace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracePlan {
+    pub protocols: Traced,
     pub time: TimeStyle,
     /// One line for each finished connection instead of one for each change.
     pub close: bool,
@@ -422,6 +398,7 @@ fn tables(flags: &ListFlags) -> ListPlan {
 
 fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {
     let queues = Queues::from(flags.queues);
+    let protocols = Traced::of(&flags);
     match queues {
         Queues::Off => {}
         _ if !flags.close => {}
@@ -440,6 +417,7 @@ fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {
     });
     let states: Vec<TcpState> = flags.states;
     Ok(TracePlan {
+        protocols,
         time: flags.time.unwrap_or_default(),
         close: flags.close,
         json: flags.json,

@@ -1,5 +1,6 @@
 //! What enetstat knows, as types: no source and no output is mentioned here.
 
+pub mod beside;
 pub mod counter;
 pub mod endpoint;
 pub mod fact;
@@ -12,6 +13,7 @@ pub mod sock;
 pub mod time;
 pub mod told;
 
+pub use beside::{Beside, BesideChange, BesideListing, BesideMoved, Doing, Transport, UnixName};
 pub use counter::{Counter, Group};
 pub use endpoint::{Endpoint, Family, Tuple};
 pub use fact::{

@@ -96,6 +96,20 @@ pub enum UnixKind {
     Other(u16),
 }
 
+impl UnixKind {
+    /// One word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Dgram => "dgram",
+            Self::Raw => "raw",
+            Self::Rdm => "rdm",
+            Self::Seqpacket => "seqpacket",
+            Self::Other(_) => "unknown",
+        }
+    }
+}
+
 /// State of a unix socket, as netstat prints it (`SS_*` of /proc/net/unix).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnixState {

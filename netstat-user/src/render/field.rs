@@ -4,76 +4,7 @@
 //! OpenTelemetry's semantic conventions; `enetstat.` is ours. A field whose value is unknown is left out: there is no
 //! null, and 0 means 0.
 
-/// The kind of a JSON object (`enetstat.kind`), a bit each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum Kind {
-    Transition = 1,
-    Connection = 2,
-    Queue = 4,
-    Repair = 8,
-    Socket = 16,
-    Summary = 32,
-    Counter = 64,
-    Route = 128,
-    Interface = 256,
-    Membership = 512,
-    Masquerade = 1024,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 11] = [
-        Self::Transition,
-        Self::Connection,
-        Self::Queue,
-        Self::Repair,
-        Self::Socket,
-        Self::Summary,
-        Self::Counter,
-        Self::Route,
-        Self::Interface,
-        Self::Membership,
-        Self::Masquerade,
-    ];
-
-    /// The value of `enetstat.kind`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Transition => "transition",
-            Self::Connection => "connection",
-            Self::Queue => "queue",
-            Self::Repair => "repair",
-            Self::Socket => "socket",
-            Self::Summary => "summary",
-            Self::Counter => "counter",
-            Self::Route => "route",
-            Self::Interface => "interface",
-            Self::Membership => "membership",
-            Self::Masquerade => "masquerade",
-        }
-    }
-
-    /// What such an object tells.
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Self::Transition => "A TCP socket changed its state.",
-            Self::Connection => "A TCP connection ended for its process (trace --close).",
-            Self::Queue => "Bytes waiting in the queues of a TCP socket changed (trace --queues).",
-            Self::Repair => "Events were lost and the table was made whole again.",
-            Self::Socket => {
-                "A socket of a listing, or a TCP connection that ended before it (--keep-closed): then it is closed, and its \
-                process is told in fields of its own."
-            }
-            Self::Summary => "The end of a trace.",
-            Self::Counter => "A counter of a protocol (-s).",
-            Self::Route => "A route of a routing table (-r), or an exception the kernel learnt (-rC).",
-            Self::Interface => "A network interface (-i).",
-            Self::Membership => "A multicast group that an interface is a member of (-g).",
-            Self::Masquerade => "A connection whose source address this host replaces (-M).",
-        }
-    }
-}
+pub use super::kind::Kind;
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,8 +60,9 @@ const IF: u16 = Kind::Interface as u16;
 const GR: u16 = Kind::Membership as u16;
 const MQ: u16 = Kind::Masquerade as u16;
 const N: u16 = Kind::Counter as u16;
+const X: u16 = Kind::Change as u16;
 /// Every kind.
-const ANY: u16 = CONN | R | S | E | RT | IF | GR | MQ | N;
+const ANY: u16 = CONN | R | S | E | RT | IF | GR | MQ | N | X;
 /// Kinds that speak of one connection.
 const CONN: u16 = T | C | Q;
 
@@ -146,6 +78,7 @@ const STATES: Type = Type::OneOf(&[
     "last_ack",
     "listen",
     "closing",
+    "unconnected",
 ]);
 
 const ROUTES: Type = Type::OneOf(&[
@@ -202,76 +135,77 @@ fields! {
         "When it happened; of a listing, when that was made.";
     Kind = "enetstat.kind", Type::Text, ANY, always ANY,
         "What the object is about.";
-    Transport = "network.transport", Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix"]), CONN | S, always CONN | S,
-        "Protocol. udplite and raw are values of our own.";
-    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S | N | RT | GR | MQ,
+    Transport = "network.transport", Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix", "mptcp",
+        "sctp"]), CONN | S | X, always CONN | S | X,
+        "Protocol. All but tcp, udp and unix are values of our own.";
+    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S | N | RT | GR | MQ | X,
         always CONN | RT | GR | MQ,
         "Address family; of a socket its own: an IPv6 socket that talks IPv4 is ipv6. Left out of a \
         counter that counts both.";
-    LocalAddress = "network.local.address", Type::Text, CONN | S, always CONN,
+    LocalAddress = "network.local.address", Type::Text, CONN | S | X, always CONN,
         "Local IP address.";
-    LocalPort = "network.local.port", Type::Integer, CONN | S, always 0,
+    LocalPort = "network.local.port", Type::Integer, CONN | S | X, always 0,
         "Local port; of a raw socket the protocol number. Left out before a port is chosen.";
-    PeerAddress = "network.peer.address", Type::Text, CONN | S, always CONN,
+    PeerAddress = "network.peer.address", Type::Text, CONN | S | X, always CONN,
         "Foreign IP address; the unspecified address when there is none.";
-    PeerPort = "network.peer.port", Type::Integer, CONN | S, always 0,
+    PeerPort = "network.peer.port", Type::Integer, CONN | S | X, always 0,
         "Foreign port. Left out when there is no peer.";
-    State = "network.connection.state", STATES, CONN | S, always CONN,
-        "State; of a transition, the one reached. Of TCP, and of UDP sockets with a peer.";
-    Pid = "process.pid", Type::Integer, CONN | S, always 0,
+    State = "network.connection.state", STATES, CONN | S | X, always CONN | X,
+        "State; of a change, the one reached. Of a listed socket only of TCP, and of UDP with a peer. unconnected: it has no \
+        peer and does not listen.";
+    Pid = "process.pid", Type::Integer, CONN | S | X, always 0,
         "Process the connection belongs to.";
-    User = "user.id", Type::Text, CONN | S, always 0,
+    User = "user.id", Type::Text, CONN | S | X, always 0,
         "Numeric user id of the socket.";
-    Comm = "enetstat.process.comm", Type::Text, CONN | S, always 0,
+    Comm = "enetstat.process.comm", Type::Text, CONN | S | X, always 0,
         "Name of the process (comm), when it is UTF-8.";
-    CommHex = "enetstat.process.comm_hex", Type::Hex, CONN | S, always 0,
+    CommHex = "enetstat.process.comm_hex", Type::Hex, CONN | S | X, always 0,
         "Name of the process in hexadecimal, when it is not UTF-8.";
-    OwnerHow = "enetstat.owner.how", Type::OneOf(&["opened", "accepted", "held", "used", "closed", "inherited"]), CONN | S,
-        always 0, "How the process is known to own it: it called connect or listen; accept gave it; it holds a file of \
+    OwnerHow = "enetstat.owner.how", Type::OneOf(&["opened", "accepted", "held", "used", "closed", "inherited"]), CONN | S | X, always 0, "How the process is known to own it: it called connect or listen; accept gave it; it holds a file of \
         it; it sent or received; it closed it; it owns the listener and nobody has accepted the connection yet.";
-    Netns = "enetstat.netns", Type::Integer, CONN | S | N | RT | IF | GR | MQ, always 0,
+    Netns = "enetstat.netns", Type::Integer, CONN | S | N | RT | IF | GR | MQ | X, always 0,
         "Inode of the network namespace.";
-    Cookie = "enetstat.socket.cookie", Type::Integer64, CONN | S, always 0,
+    Cookie = "enetstat.socket.cookie", Type::Integer64, CONN | S | X, always 0,
         "The kernel's socket cookie.";
     Connection = "enetstat.connection.id", Type::Integer, CONN | S, always CONN,
         "Number of the connection within this run of the program: the same in all lines about it. The cookie may come \
         to be known only later, where the kernel does not tell it to tracing programs.";
-    Inode = "enetstat.socket.inode", Type::Integer64, CONN | S, always 0,
+    Inode = "enetstat.socket.inode", Type::Integer64, CONN | S | X, always 0,
         "Inode of the socket. Left out when no file holds it.";
-    Cgroup = "enetstat.cgroup.id", Type::Integer64, CONN | S, always 0,
+    Cgroup = "enetstat.cgroup.id", Type::Integer64, CONN | S | X, always 0,
         "Inode of the socket's cgroup (v2).";
-    CgroupPath = "enetstat.cgroup.path", Type::Text, CONN | S, always 0,
+    CgroupPath = "enetstat.cgroup.path", Type::Text, CONN | S | X, always 0,
         "Path of the socket's cgroup (v2), or of its process where that is managed by version 1, when it is UTF-8. / is the \
         root. Left out when the cgroup was gone before it could be asked about.";
-    CgroupPathHex = "enetstat.cgroup.path_hex", Type::Hex, CONN | S, always 0,
+    CgroupPathHex = "enetstat.cgroup.path_hex", Type::Hex, CONN | S | X, always 0,
         "The path in hexadecimal, when it is not UTF-8.";
-    ContainerId = "container.id", Type::Text, CONN | S, always 0,
+    ContainerId = "container.id", Type::Text, CONN | S | X, always 0,
         "The container that the socket was made in; of LXC and systemd-nspawn its name.";
-    ContainerName = "container.name", Type::Text, CONN | S, always 0,
+    ContainerName = "container.name", Type::Text, CONN | S | X, always 0,
         "Its name. Left out when its runtime's files do not tell.";
     ContainerRuntime = "container.runtime.name", Type::OneOf(&["docker", "containerd", "cri-o", "podman", "lxc",
-        "systemd-nspawn"]), CONN | S, always 0,
+        "systemd-nspawn"]), CONN | S | X, always 0,
         "What made it.";
-    PodUid = "k8s.pod.uid", Type::Text, CONN | S, always 0,
+    PodUid = "k8s.pod.uid", Type::Text, CONN | S | X, always 0,
         "The Kubernetes pod.";
-    PodName = "k8s.pod.name", Type::Text, CONN | S, always 0,
+    PodName = "k8s.pod.name", Type::Text, CONN | S | X, always 0,
         "Its name.";
-    PodNamespace = "k8s.namespace.name", Type::Text, CONN | S, always 0,
+    PodNamespace = "k8s.namespace.name", Type::Text, CONN | S | X, always 0,
         "Its namespace in Kubernetes.";
-    PodContainer = "k8s.container.name", Type::Text, CONN | S, always 0,
+    PodContainer = "k8s.container.name", Type::Text, CONN | S | X, always 0,
         "Name of the container in the pod's specification.";
     Interface = "enetstat.interface.index", Type::Integer, CONN | S | IF | GR, always IF | GR,
         "The interface; of a socket, the one it is bound to.";
-    From = "enetstat.state.from", STATES, T | C, always T | C,
+    From = "enetstat.state.from", STATES, T | C | X, always T | C | X,
         "State left.";
-    Spent = "enetstat.state.spent_ns", Type::Integer64, T, always 0,
+    Spent = "enetstat.state.spent_ns", Type::Integer64, T | X, always 0,
         "Nanoseconds spent in the state left.";
-    Learnt = "enetstat.learnt", Type::OneOf(&["event", "deduced", "listing"]), T, always T,
+    Learnt = "enetstat.learnt", Type::OneOf(&["event", "deduced", "listing"]), T | X, always T | X,
         "How it is known: reported as it happened; concluded and confirmed; a listing showed it, and it happened at some \
         time before.";
     Actor = "enetstat.actor.pid", Type::Integer, T | Q, always 0,
         "Process that caused it. Left out when the network or a timer did.";
-    Error = "enetstat.error", Type::Text, T | C, always 0,
+    Error = "enetstat.error", Type::Text, T | C | X, always 0,
         "Error of the socket at that moment (ECONNREFUSED).";
     Reason = "enetstat.end.reason", Type::OneOf(&["closed", "reset", "aborted", "refused", "timed_out", "unreachable",
         "given_up", "destroyed", "failed"]), T | C, always 0,
@@ -299,9 +233,9 @@ fields! {
         "Segments sent again.";
     Rtt = "enetstat.rtt_us", Type::Integer, T | C | S, always 0,
         "Smoothed round-trip time in microseconds. Left out when never measured.";
-    QueueReceive = "enetstat.queue.receive", Type::Integer, Q | S, always Q,
+    QueueReceive = "enetstat.queue.receive", Type::Integer, Q | S | X, always Q,
         "Bytes received and not read; of a listener the connections waiting for accept.";
-    QueueSend = "enetstat.queue.send", Type::Integer, Q | S, always Q,
+    QueueSend = "enetstat.queue.send", Type::Integer, Q | S | X, always Q,
         "Bytes not acknowledged; of a listener the backlog limit, left out where /proc does not tell it.";
     QueueCause = "enetstat.queue.cause", Type::OneOf(&["send", "receive", "final"]), Q, always Q,
         "The call that moved data; final: the last word before the connection closes.";
@@ -317,17 +251,19 @@ fields! {
         "Retransmissions so far.";
     TimerProbes = "enetstat.timer.probes", Type::Integer, S, always 0,
         "Unanswered probes so far.";
-    Drops = "enetstat.drops", Type::Integer64, S, always 0,
+    Drops = "enetstat.drops", Type::Integer64, S | X, always 0,
         "Datagrams dropped.";
+    Dropped = "enetstat.dropped", Type::Integer64, X, always 0,
+        "Datagrams dropped since the line before about the socket.";
     V6Only = "enetstat.v6only", Type::Bool, S, always 0,
         "Whether the socket takes IPv6 only.";
     RawState = "enetstat.raw.state", Type::Integer, S, always 0,
         "State number of a raw socket: 1 connected, 7 not.";
-    UnixPath = "enetstat.unix.path", Type::Text, S, always 0,
+    UnixPath = "enetstat.unix.path", Type::Text, S | X, always 0,
         "Path, when it is UTF-8. An abstract name starts with @ and has its NUL bytes shown as @.";
-    UnixPathHex = "enetstat.unix.path_hex", Type::Hex, S, always 0,
+    UnixPathHex = "enetstat.unix.path_hex", Type::Hex, S | X, always 0,
         "Path in hexadecimal, when it is not UTF-8.";
-    UnixType = "enetstat.unix.type", Type::OneOf(&["stream", "dgram", "raw", "rdm", "seqpacket", "unknown"]), S, always 0,
+    UnixType = "enetstat.unix.type", Type::OneOf(&["stream", "dgram", "raw", "rdm", "seqpacket", "unknown"]), S | X, always 0,
         "Type of a unix socket.";
     UnixState = "enetstat.unix.state", Type::OneOf(&["free", "unconnected", "listening", "connecting", "connected",
         "disconnecting", "unknown"]), S, always 0,

@@ -5,8 +5,8 @@ use super::object::{Object, Stamp};
 use crate::model::counter::Group;
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Comm, Conn, Ended, Family, How, Learnt, Lodging, Mono, Pid, Protocol, Reason, Repair, Runtime,
-    SockRow, TcpState, TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState,
+    BesideChange, Clock, Comm, Conn, Doing, Ended, Family, How, Learnt, Lodging, Mono, Pid, Protocol, Reason, Repair, Runtime,
+    SockRow, TcpState, TimerKind, Told, Totals, Transition, Transport, UnixRow, UnixState,
 };
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -58,6 +58,10 @@ impl Json {
                 }
                 object.end();
             }
+            Told::Socket(change) if !self.close || change.socket.doing == Doing::Gone => {
+                self.beside(out, change);
+            }
+            Told::Socket(_) => {}
             Told::Repaired(repair) => self.repair(out, repair),
         }
     }
@@ -70,12 +74,7 @@ impl Json {
         if let Some(spent) = spent {
             object.integer64(Field::Spent, nanoseconds(*spent));
         }
-        let learnt: &[u8] = match learnt {
-            Learnt::Event => b"event",
-            Learnt::Deduced => b"deduced",
-            Learnt::Listing => b"listing",
-        };
-        object.text(Field::Learnt, learnt);
+        object.text(Field::Learnt, learnt_word(*learnt));
         if let Some(actor) = actor {
             object.integer(Field::Actor, actor.get());
         }
@@ -92,6 +91,64 @@ impl Json {
             object.integer64(Field::Duration, nanoseconds(at.since(opened)));
         }
         end_of(&mut object, *err, *reason, totals.as_ref());
+        object.end();
+    }
+
+    fn beside(&mut self, out: &mut Vec<u8>, change: &BesideChange) {
+        let BesideChange { at, from, spent, learnt, err, socket, dropped } = change;
+        let mut object = Object::begin(out, Kind::Change, self.stamp.at(*at));
+        object.text(Field::Transport, socket.transport.name().as_bytes());
+        let identity = &socket.identity;
+        match socket.transport {
+            Transport::Unix(kind) => {
+                object.text(Field::UnixType, kind.name().as_bytes());
+                if !socket.name.bytes().is_empty() {
+                    object.bytes(Field::UnixPath, Field::UnixPathHex, socket.name.bytes());
+                }
+            }
+            _ => {
+                let (local, foreign) = (identity.tuple.local(), identity.tuple.foreign());
+                ends(&mut object, identity.tuple.family, (local.addr, local.port), (foreign.addr, foreign.port));
+            }
+        }
+        object.text(Field::State, socket.doing.otel().as_bytes());
+        object.text(Field::From, from.otel().as_bytes());
+        if let Some(spent) = spent {
+            object.integer64(Field::Spent, nanoseconds(*spent));
+        }
+        object.text(Field::Learnt, learnt_word(*learnt));
+        if let Some((pid, comm)) = &socket.owner {
+            object.integer(Field::Pid, pid.get());
+            if !comm.bytes().is_empty() {
+                object.bytes(Field::Comm, Field::CommHex, comm.bytes());
+            }
+            object.text(Field::OwnerHow, how_word(socket.how));
+        }
+        user(&mut object, identity.uid);
+        netns(&mut object, identity.netns);
+        if let Some(cookie) = socket.id.cookie {
+            object.integer64(Field::Cookie, cookie.get());
+        }
+        if socket.inode != 0 {
+            object.integer64(Field::Inode, socket.inode.into());
+        }
+        if let Some(cgroup) = identity.cgroup {
+            object.integer64(Field::Cgroup, cgroup.get());
+        }
+        lives(&mut object, &self.lodging);
+        if let Some((receive, send)) = socket.queues {
+            object.integer(Field::QueueReceive, receive);
+            object.integer(Field::QueueSend, send);
+        }
+        if let Some(drops) = socket.drops {
+            object.integer64(Field::Drops, drops);
+        }
+        if *dropped > 0 {
+            object.integer64(Field::Dropped, *dropped);
+        }
+        if *err != 0 {
+            object.errno(Field::Error, *err);
+        }
         object.end();
     }
 
@@ -206,15 +263,7 @@ impl Json {
             object.integer64(Field::Inode, row.inode);
         }
         lives(&mut object, &self.lodging);
-        let kind: &[u8] = match row.kind {
-            UnixKind::Stream => b"stream",
-            UnixKind::Dgram => b"dgram",
-            UnixKind::Raw => b"raw",
-            UnixKind::Rdm => b"rdm",
-            UnixKind::Seqpacket => b"seqpacket",
-            UnixKind::Other(_) => b"unknown",
-        };
-        object.text(Field::UnixType, kind);
+        object.text(Field::UnixType, row.kind.name().as_bytes());
         let state: &[u8] = match row.state {
             UnixState::Free => b"free",
             UnixState::Unconnected if row.listening => b"listening",
@@ -266,6 +315,25 @@ fn otel(family: Family) -> &'static [u8] {
     }
 }
 
+fn how_word(how: How) -> &'static [u8] {
+    match how {
+        How::Inherited => b"inherited",
+        How::Closed => b"closed",
+        How::Used => b"used",
+        How::Held => b"held",
+        How::Accepted => b"accepted",
+        How::Opened => b"opened",
+    }
+}
+
+fn learnt_word(learnt: Learnt) -> &'static [u8] {
+    match learnt {
+        Learnt::Event => b"event",
+        Learnt::Deduced => b"deduced",
+        Learnt::Listing => b"listing",
+    }
+}
+
 fn nanoseconds(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -307,15 +375,7 @@ fn connection(object: &mut Object<'_>, conn: &Conn, lodging: &Lodging) {
         if !owner.comm.bytes().is_empty() {
             object.bytes(Field::Comm, Field::CommHex, owner.comm.bytes());
         }
-        let how: &[u8] = match owner.how {
-            How::Inherited => b"inherited",
-            How::Closed => b"closed",
-            How::Used => b"used",
-            How::Held => b"held",
-            How::Accepted => b"accepted",
-            How::Opened => b"opened",
-        };
-        object.text(Field::OwnerHow, how);
+        object.text(Field::OwnerHow, how_word(owner.how));
     }
     user(object, conn.identity.uid);
     netns(object, conn.identity.netns);

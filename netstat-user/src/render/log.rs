@@ -4,7 +4,8 @@ use super::text::{self, endpoint, left, number, right};
 use crate::args::plan::TimeStyle;
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Conn, Ended, Family, How, Learnt, Lodging, Mono, QueueChange, Reason, Repair, Told, Transition,
+    BesideChange, Clock, Conn, Doing, Ended, Family, How, Identity, Learnt, Lodging, Mono, QueueChange, Reason,
+    Repair, Told, Transition, Transport,
 };
 use jiff::{Timestamp, tz::TimeZone};
 use std::rc::Rc;
@@ -40,6 +41,7 @@ impl Default for LogStyle {
 
 /// Widths of columns; wider cells push what follows.
 const ENDPOINT: usize = 23;
+const PROTO: usize = 5;
 const STATE: usize = 11;
 const SPENT: usize = 7;
 const BYTES: usize = 10;
@@ -121,6 +123,10 @@ impl Log {
             Told::Ended(ended) if self.style.close => self.ended(out, ended),
             Told::Transition(_) | Told::Ended(_) => {}
             Told::Queue { change, conn } => self.queue(out, change, conn),
+            Told::Socket(change) if !self.style.close || change.socket.doing == Doing::Gone => {
+                self.beside(out, change);
+            }
+            Told::Socket(_) => {}
             Told::Repaired(repair) => self.repaired(out, repair),
         }
     }
@@ -202,6 +208,70 @@ impl Log {
         tail(out, conn, 0);
     }
 
+    /// A socket beside TCP. What only a listing showed is marked like what was deduced.
+    fn beside(&mut self, out: &mut Vec<u8>, change: &BesideChange) {
+        let BesideChange { at, from, spent, learnt, err, socket, dropped } = change;
+        let deduced = *learnt != Learnt::Event;
+        self.time(out, *at, deduced);
+        self.place(out, &socket.identity);
+        cell(out, PROTO, |out| {
+            out.extend_from_slice(socket.transport.name().as_bytes());
+            if socket.identity.tuple.family == Family::V6 && !matches!(socket.transport, Transport::Unix(_)) {
+                out.push(b'6');
+            }
+        });
+        let tuple = &socket.identity.tuple;
+        if let Transport::Unix(kind) = socket.transport {
+            cell(out, ENDPOINT, |out| match socket.name.bytes() {
+                b"" => {
+                    out.extend_from_slice(b"inode:");
+                    number(out, socket.inode.into());
+                }
+                name => text::escaped(out, name),
+            });
+            cell(out, ENDPOINT, |out| out.extend_from_slice(kind.name().as_bytes()));
+        } else {
+            cell(out, ENDPOINT, |out| endpoint(out, tuple.local()));
+            cell(out, ENDPOINT, |out| endpoint(out, tuple.foreign()));
+        }
+        cell(out, STATE, |out| out.extend_from_slice(from.name().as_bytes()));
+        if self.style.close {
+            out.extend_from_slice(b"       -          -          -  -          ");
+        } else if *dropped > 0 && *from == socket.doing {
+            out.extend_from_slice(b"dropped ");
+            number(out, *dropped);
+        } else {
+            out.extend_from_slice(b"-> ");
+            cell(out, STATE, |out| out.extend_from_slice(socket.doing.name().as_bytes()));
+            let start = out.len();
+            match spent {
+                Some(spent) => {
+                    if deduced {
+                        out.push(b'~');
+                    }
+                    text::span(out, nanoseconds(*spent));
+                }
+                None => out.push(b'-'),
+            }
+            right(out, start, SPENT);
+        }
+        out.extend_from_slice(b"  ");
+        let inherited = socket.how == How::Inherited;
+        match &socket.owner {
+            Some((pid, comm)) => {
+                out.extend_from_slice(if inherited { b"(" } else { b"" });
+                text::process(out, *pid, comm.bytes());
+                out.extend_from_slice(if inherited { b")" } else { b"" });
+            }
+            None => out.push(b'-'),
+        }
+        if *err != 0 {
+            out.push(b' ');
+            super::errno::name(out, *err);
+        }
+        out.push(b'\n');
+    }
+
     fn repaired(&mut self, out: &mut Vec<u8>, repair: &Repair) {
         self.time(out, repair.at, false);
         out.extend_from_slice(b"-- lost ");
@@ -241,8 +311,21 @@ impl Log {
     }
 
     fn who(&self, out: &mut Vec<u8>, conn: &Conn) {
+        self.place(out, &conn.identity);
+        let tuple = &conn.identity.tuple;
+        let protocol: &[u8] = match tuple.family {
+            Family::V4 => b"tcp   ",
+            Family::V6 => b"tcp6  ",
+        };
+        out.extend_from_slice(protocol);
+        cell(out, ENDPOINT, |out| endpoint(out, tuple.local()));
+        cell(out, ENDPOINT, |out| endpoint(out, tuple.foreign()));
+    }
+
+    /// The columns before the protocol.
+    fn place(&self, out: &mut Vec<u8>, identity: &Identity) {
         if self.style.netns {
-            cell(out, NETNS, |out| match conn.identity.netns {
+            cell(out, NETNS, |out| match identity.netns {
                 _ if !self.netns.is_empty() => text::escaped(out, &self.netns),
                 0 => out.push(b'-'),
                 inum => number(out, inum.into()),
@@ -258,14 +341,6 @@ impl Log {
         if self.style.cgroups {
             cell(out, CGROUP, |out| word(out, self.lodging.cgroup.as_deref().unwrap_or_default()));
         }
-        let tuple = &conn.identity.tuple;
-        let protocol: &[u8] = match tuple.family {
-            Family::V4 => b"tcp   ",
-            Family::V6 => b"tcp6  ",
-        };
-        out.extend_from_slice(protocol);
-        cell(out, ENDPOINT, |out| endpoint(out, tuple.local()));
-        cell(out, ENDPOINT, |out| endpoint(out, tuple.foreign()));
     }
 }
 

@@ -8,6 +8,7 @@ pub mod ifconfig;
 pub mod interfaces;
 pub mod json;
 pub mod json_tables;
+pub mod kind;
 pub mod log;
 pub mod masquerade;
 pub mod nettools;

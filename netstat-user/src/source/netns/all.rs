@@ -23,6 +23,8 @@ pub struct All {
     pub errors: Vec<NetnsError>,
     /// Processes whose namespace may not be looked at: it may be one that is not in `found`.
     pub denied: u64,
+    /// Inodes of those that only an open file or a socket keeps.
+    pub hidden: Vec<u32>,
     /// Where in `found` a namespace is, by its inode.
     seen: FxHashMap<u32, usize>,
 }
@@ -187,12 +189,15 @@ impl All {
                 if !self.seen.contains_key(&inum)
                     && let Ok(found) = Netns::at_path(&path)
                 {
+                    self.hidden.push(inum);
                     self.add(found);
                 }
             } else if inode(target, b"socket:[").is_some()
                 && let Some(socket) = borrow(pid, &mut process, &fd)
                 && let Some(found) = namespace_of(&socket)
+                && !self.seen.contains_key(&found.inum)
             {
+                self.hidden.push(found.inum);
                 self.add(found);
             }
         }

@@ -164,6 +164,15 @@ impl Netns {
         }
     }
 
+    /// The same namespace, kept alive twice.
+    ///
+    /// # Errors
+    /// When there are too many open files.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let handle = self.handle.try_clone()?;
+        Ok(Self { inum: self.inum, name: self.name.clone(), pid: self.pid, handle })
+    }
+
     /// What it is called: its name, else a process that lives in it (`pid:4711`), else its inode (`net:[4026532177]`).
     /// [`Netns::from_word`] understands each.
     pub fn label(&self) -> Vec<u8> {

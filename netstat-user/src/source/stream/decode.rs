@@ -2,10 +2,11 @@
 
 use crate::model::fact::{MiniSeen, OwnerSeen, PortSeen, QueueChange, Seen};
 use crate::model::{
-    Comm, Event, Family, Identity, Mono, Moved, Pid, Process, SockId, TcpState, Totals, Tuple,
+    BesideMoved, Comm, Event, Family, Identity, Mono, Moved, Pid, Process, SockId, TcpState, Totals, Transport,
+    Tuple,
 };
 use netstat_common::event::{Direction, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER, Mini};
-use netstat_common::{AF_INET, Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
+use netstat_common::{AF_INET, IPPROTO_MPTCP, IPPROTO_SCTP, Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
 use std::mem::offset_of;
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -27,6 +28,8 @@ pub enum DecodeError {
     Code { kind: Kind, code: u8 },
     #[error("a {kind:?} record has the address family {family}")]
     Family { kind: Kind, family: u16 },
+    #[error("a {kind:?} record has the protocol {protocol}")]
+    Protocol { kind: Kind, protocol: u16 },
     #[error("a {0:?} record names no socket")]
     NoSocket(Kind),
     #[error("a {0:?} record names no process")]
@@ -123,6 +126,7 @@ fn event(bytes: &[u8]) -> Result<Event, DecodeError> {
             let id = record.id(record.other(tuple))?;
             Ok(Event::Port(PortSeen { at: record.at(), id, identity: record.identity(tuple)? }))
         }
+        Kind::Beside => record.beside(),
     }
 }
 
@@ -180,6 +184,18 @@ impl Record<'_> {
             identity,
             totals,
         })
+    }
+
+    fn beside(&self) -> Result<Event, DecodeError> {
+        let tuple = offset_of!(RawFull, tuple);
+        let transport = match u16_at(self.bytes, offset_of!(RawHead, protocol)) {
+            IPPROTO_MPTCP => Transport::Mptcp,
+            IPPROTO_SCTP => Transport::Sctp,
+            protocol => return Err(DecodeError::Protocol { kind: self.kind, protocol }),
+        };
+        let (identity, id) = (self.identity(tuple)?, self.id(self.other(tuple))?);
+        let Moved { at, from, to, err, actor, .. } = self.moved(None, None, id)?;
+        Ok(Event::Beside(BesideMoved { at, transport, id, from, to, err, actor, identity }))
     }
 
     fn identity(&self, at: usize) -> Result<Identity, DecodeError> {
