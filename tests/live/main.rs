@@ -3,11 +3,14 @@
 //! `ENETSTAT_TIER` forces a tier; `ENETSTAT_TEST_CONNECTIONS` and `ENETSTAT_TEST_STARTS` scale the long ones;
 //! `ENETSTAT_TEST_LONG=1` adds what takes minutes.
 
+mod beside;
 mod closed;
 mod complete;
+mod containers;
 mod current;
 mod filters;
 mod loss;
+mod namespaces;
 mod owners;
 mod privilege;
 mod queues;
