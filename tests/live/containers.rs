@@ -108,7 +108,10 @@ fn sockets_are_told_by_pod_container_and_group() -> Result<()> {
     }
     ensure!(json(&list(&["-tan", "--json", "--container", "another"])?)?.is_empty());
     let text = String::from_utf8(list(&["-tan", "--containers", "--cgroups"])?)?;
-    ensure!(text.lines().filter(|line| line.starts_with(&format!("{UID} {} tcp", &ID[..12]))).count() == 2, "{text}");
+    ensure!(
+        text.lines().filter(|line| line.starts_with(&format!("{UID} {} tcp", &ID[..12]))).count() == 2,
+        "{text}"
+    );
     ensure!(text.lines().filter(|line| line.ends_with(&path)).count() == 2, "{text}");
     drop(inside);
     drop(outside);

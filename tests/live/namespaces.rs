@@ -156,7 +156,9 @@ fn every_display_has_every_namespace() -> Result<()> {
     ensure!(all.contains(&named.0), "{all}");
     let json = shown(&["-rn", "--json", "--all-netns"])?;
     let inum = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(format!("/run/netns/{}", named.0))?);
-    let ours = |line: &str| line.contains(&format!("\"enetstat.netns\":{inum},")) && line.contains("198.51.100.0/24");
+    let ours = |line: &str| {
+        line.contains(&format!("\"enetstat.netns\":{inum},")) && line.contains("198.51.100.0/24")
+    };
     ensure!(json.lines().any(ours), "{json}");
     let missing = program::command(&["-rn", "--netns", "no-such-namespace"])?.output()?;
     ensure!(missing.status.code() == Some(2), "{missing:?}");

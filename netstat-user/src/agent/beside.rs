@@ -2,8 +2,8 @@
 
 use super::live::Scope;
 use crate::model::{
-    Beside, BesideListing, Doing, Endpoint, Family, How, Identity, Mono, Protocol, SockId, SockRow, States, TcpState,
-    Transport, Tuple, UnixName, UnixRow, UnixState,
+    Beside, BesideListing, Doing, Endpoint, Family, How, Identity, Mono, Protocol, SockId, SockRow, States,
+    TcpState, Transport, Tuple, UnixName, UnixRow, UnixState,
 };
 use crate::source::{All, Depth, Diag, Netns, Procfs, Request, chain, owner};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -48,7 +48,15 @@ impl Lists {
         };
         let (end, ended) = channel();
         let (say, news) = unbounded_channel();
-        let mut desk = Desk { place, udp, unix, owners: FxHashMap::default(), searched: None, hidden: Vec::new(), initial: true };
+        let mut desk = Desk {
+            place,
+            udp,
+            unix,
+            owners: FxHashMap::default(),
+            searched: None,
+            hidden: Vec::new(),
+            initial: true,
+        };
         let work = move || {
             loop {
                 let began = Instant::now();
@@ -224,7 +232,12 @@ fn unix(row: &UnixRow, netns: u32) -> Beside {
             UnixState::Free | UnixState::Unconnected | UnixState::Other(_) => Doing::Unconnected,
         },
         id: SockId { cookie: row.cookie, pointer: None },
-        identity: Identity { tuple: Tuple::new(nowhere, nowhere, Family::V4, 0), netns, uid: None, cgroup: None },
+        identity: Identity {
+            tuple: Tuple::new(nowhere, nowhere, Family::V4, 0),
+            netns,
+            uid: None,
+            cgroup: None,
+        },
         name: UnixName::new(&row.path),
         // Inodes of sockets have 32 bits in the kernel (sock_alloc_inode, get_next_ino).
         inode: u32::try_from(row.inode).unwrap_or(0),

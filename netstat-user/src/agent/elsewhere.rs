@@ -16,12 +16,7 @@ use std::time::Duration;
 /// # Errors
 /// Those of the display; when the namespace that is named cannot be found or entered; when there is none at all. With all
 /// namespaces, one that refuses is told on `err` and in the outcome.
-pub fn run(
-    scope: &Scope,
-    plan: Plan,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> anyhow::Result<Outcome> {
+pub fn run(scope: &Scope, plan: Plan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
     match scope {
         Scope::Own => {}
         Scope::One(word) => Netns::from_word(word)?.enter()?,

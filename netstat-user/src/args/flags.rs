@@ -265,7 +265,12 @@ pub struct InsideFlags {
     #[arg(long = "container", value_name = "NAME|ID", value_delimiter = ',', help_heading = "Containers")]
     pub containers: Vec<String>,
     /// Only what is in this pod of Kubernetes: its name or uid (repeatable)
-    #[arg(long = "pod", value_name = "[NAMESPACE/]NAME|UID", value_delimiter = ',', help_heading = "Containers")]
+    #[arg(
+        long = "pod",
+        value_name = "[NAMESPACE/]NAME|UID",
+        value_delimiter = ',',
+        help_heading = "Containers"
+    )]
     pub pods: Vec<String>,
     /// Only what is in this control group or below it (repeatable)
     #[arg(long = "cgroup", value_name = "PATH", help_heading = "Containers")]

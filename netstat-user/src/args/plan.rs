@@ -286,7 +286,11 @@ fn statistics(flags: &ListFlags) -> Result<StatisticsPlan, UsageError> {
     for (given, flag, why) in [
         (flags.unix, "-x", "the kernel does not count what unix sockets do"),
         (flags.keep_closed.is_some(), "--keep-closed", "a counter does not end"),
-        (flags.inside != InsideFlags::default(), "--container and the like", "the kernel counts for a namespace"),
+        (
+            flags.inside != InsideFlags::default(),
+            "--container and the like",
+            "the kernel counts for a namespace",
+        ),
         (
             flags.tier.as_deref().is_some_and(|tier| tier != "procfs"),
             "--tier",

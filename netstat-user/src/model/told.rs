@@ -181,7 +181,10 @@ pub struct Repair {
 pub enum Told {
     Transition(Transition),
     Ended(Ended),
-    Queue { change: super::QueueChange, conn: Conn },
+    Queue {
+        change: super::QueueChange,
+        conn: Conn,
+    },
     Repaired(Repair),
     /// A socket beside TCP.
     Socket(super::BesideChange),

@@ -5,8 +5,8 @@ use super::object::{Object, Stamp};
 use crate::model::counter::Group;
 use crate::model::fact::Direction;
 use crate::model::{
-    BesideChange, Clock, Comm, Conn, Doing, Ended, Family, How, Learnt, Lodging, Mono, Pid, Protocol, Reason, Repair, Runtime,
-    SockRow, TcpState, TimerKind, Told, Totals, Transition, Transport, UnixRow, UnixState,
+    BesideChange, Clock, Comm, Conn, Doing, Ended, Family, How, Learnt, Lodging, Mono, Pid, Protocol, Reason,
+    Repair, Runtime, SockRow, TcpState, TimerKind, Told, Totals, Transition, Transport, UnixRow, UnixState,
 };
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -108,7 +108,12 @@ impl Json {
             }
             _ => {
                 let (local, foreign) = (identity.tuple.local(), identity.tuple.foreign());
-                ends(&mut object, identity.tuple.family, (local.addr, local.port), (foreign.addr, foreign.port));
+                ends(
+                    &mut object,
+                    identity.tuple.family,
+                    (local.addr, local.port),
+                    (foreign.addr, foreign.port),
+                );
             }
         }
         object.text(Field::State, socket.doing.otel().as_bytes());

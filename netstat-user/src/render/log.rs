@@ -4,8 +4,8 @@ use super::text::{self, endpoint, left, number, right};
 use crate::args::plan::TimeStyle;
 use crate::model::fact::Direction;
 use crate::model::{
-    BesideChange, Clock, Conn, Doing, Ended, Family, How, Identity, Learnt, Lodging, Mono, QueueChange, Reason,
-    Repair, Told, Transition, Transport,
+    BesideChange, Clock, Conn, Doing, Ended, Family, How, Identity, Learnt, Lodging, Mono, QueueChange,
+    Reason, Repair, Told, Transition, Transport,
 };
 use jiff::{Timestamp, tz::TimeZone};
 use std::rc::Rc;

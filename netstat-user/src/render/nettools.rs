@@ -122,7 +122,9 @@ impl Layout {
     /// Makes the columns of pods and containers wide enough for this one. That of control groups is the last.
     pub fn measure_lodging(&mut self, extra: Extra<'_>) {
         if let Some(lodging) = extra.lodging.filter(|_| self.columns.containers) {
-            for (column, word) in [(&mut self.pod, &*lodging.pod_word()), (&mut self.container, lodging.container_word())] {
+            for (column, word) in
+                [(&mut self.pod, &*lodging.pod_word()), (&mut self.container, lodging.container_word())]
+            {
                 self.scratch.clear();
                 escaped(&mut self.scratch, word.as_bytes());
                 *column = (*column).max(text::columns(&self.scratch));

@@ -63,7 +63,8 @@ mod tests {
         let mut out = Vec::new();
         let text = b"IPv6/IPv4 Group Memberships\nInterface RefCnt\n--------- ------\nlo 1\n";
         column(&mut out, text, b"web", width([&b"web"[..]]));
-        let wanted = b"IPv6/IPv4 Group Memberships\nNetns Interface RefCnt\n----- --------- ------\nweb   lo 1\n";
+        let wanted =
+            b"IPv6/IPv4 Group Memberships\nNetns Interface RefCnt\n----- --------- ------\nweb   lo 1\n";
         assert_eq!(out, wanted);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::processes::Processes;
 use crate::model::{
-    Beside, BesideChange, BesideListing, BesideMoved, Comm, Doing, How, Identity, Learnt, Mono, Pid, SockId, Told,
-    Transport, UnixName,
+    Beside, BesideChange, BesideListing, BesideMoved, Comm, Doing, How, Identity, Learnt, Mono, Pid, SockId,
+    Told, Transport, UnixName,
 };
 use rustc_hash::FxHashMap;
 
@@ -49,7 +49,8 @@ impl Sockets {
         if from == to {
             return;
         }
-        let known = self.rows.get(&key).filter(|row| row.socket.doing == from && row.socket.transport == transport);
+        let known =
+            self.rows.get(&key).filter(|row| row.socket.doing == from && row.socket.transport == transport);
         let own = known.and_then(|row| row.socket.owner.zip(Some(row.socket.how)));
         // A worker of the kernel does much of MPTCP's work.
         let actor = actor.filter(|&pid| !processes.is_kernels(pid));
@@ -80,7 +81,15 @@ impl Sockets {
             socket.identity = row.socket.identity;
         }
         let spent = known.and_then(|row| row.since).map(|since| at.since(since));
-        out.push(Told::Socket(BesideChange { at, from, spent, learnt: Learnt::Event, err, socket, dropped: 0 }));
+        out.push(Told::Socket(BesideChange {
+            at,
+            from,
+            spent,
+            learnt: Learnt::Event,
+            err,
+            socket,
+            dropped: 0,
+        }));
         if to == Doing::Gone {
             self.rows.remove(&key);
         } else if self.rows.len() < most || self.rows.contains_key(&key) {
@@ -117,7 +126,8 @@ impl Sockets {
                 None if has_room => {
                     if !initial {
                         let (from, learnt) = (Doing::Gone, Learnt::Listing);
-                        let change = BesideChange { at, from, spent: None, learnt, err: 0, socket, dropped: 0 };
+                        let change =
+                            BesideChange { at, from, spent: None, learnt, err: 0, socket, dropped: 0 };
                         out.push(Told::Socket(change));
                     }
                     let since = (!initial).then_some(at);

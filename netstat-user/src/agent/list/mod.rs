@@ -51,7 +51,8 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
     let watched = Watched::start(plan)?;
     let names = Names::of_host(naming);
     let lodger = Lodger::of(plan);
-    let mut lister = Lister { plan, names, watched, lodger, err, complete: true, has_sctp: false, noted: Vec::new() };
+    let mut lister =
+        Lister { plan, names, watched, lodger, err, complete: true, has_sctp: false, noted: Vec::new() };
     loop {
         let mut out = Pieces::new(out);
         if plan.json {
@@ -155,7 +156,9 @@ impl Lister<'_> {
             written.context(WRITING)?;
             self.judge(result);
             for closed in round.of(place.inum(), table.wanted) {
-                let Some(lodging) = self.lodger.admit_of(closed.row.cgroup, || closed.process()) else { continue };
+                let Some(lodging) = self.lodger.admit_of(closed.row.cgroup, || closed.process()) else {
+                    continue;
+                };
                 let extra = Extra { lodging: Some(&lodging), ..closed.extra(&place.label) };
                 layout.inet(&mut out.buf, &closed.row, extra, &mut self.names);
                 out.piece().context(WRITING)?;
@@ -197,7 +200,9 @@ impl Lister<'_> {
                     let label = place.label.clone();
                     let lodger = &self.lodger;
                     let result = place.inet(wanted, &mut |row| {
-                        let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders) else { return };
+                        let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders) else {
+                            return;
+                        };
                         fits &= room > 0;
                         if fits {
                             room -= 1;
@@ -233,7 +238,8 @@ impl Lister<'_> {
             for table in &tables {
                 let place = &places[table.place];
                 for row in table.held.iter().flatten() {
-                    let lodging = self.lodger.admit(row.cgroup, row.inode.into(), holders).unwrap_or_default();
+                    let lodging =
+                        self.lodger.admit(row.cgroup, row.inode.into(), holders).unwrap_or_default();
                     let extra = extra(holders, row.inode.into(), &place.label, &lodging);
                     layout.measure(row, extra, &mut self.names);
                 }

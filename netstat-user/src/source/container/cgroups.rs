@@ -41,13 +41,15 @@ impl Cgroups {
         let (point, dir) = self.mount.as_ref()?;
         match open(dir, id) {
             Ok(group) => {
-                let link = rustix::fs::readlink(format!("/proc/self/fd/{}", group.as_raw_fd()), Vec::new()).ok()?;
+                let link =
+                    rustix::fs::readlink(format!("/proc/self/fd/{}", group.as_raw_fd()), Vec::new()).ok()?;
                 below(link.as_bytes(), point)
             }
             Err(libc::EPERM | libc::EACCES | libc::EOPNOTSUPP | libc::ENOSYS) => {
-                let fresh = self.walked.as_ref().is_some_and(|(known, at)| {
-                    known.contains_key(&id) || at.elapsed() < PAUSE
-                });
+                let fresh = self
+                    .walked
+                    .as_ref()
+                    .is_some_and(|(known, at)| known.contains_key(&id) || at.elapsed() < PAUSE);
                 if !fresh {
                     self.walked = Some((walk(point), Instant::now()));
                 }
@@ -88,11 +90,7 @@ fn open(mount: &OwnedFd, id: u64) -> Result<OwnedFd, i32> {
     // SAFETY: the structure has the layout of `struct file_handle` with as many bytes behind it as it says, and it
     // outlives the call, which only reads it.
     let fd = unsafe {
-        libc::open_by_handle_at(
-            mount.as_raw_fd(),
-            (&raw mut handle).cast(),
-            libc::O_PATH | libc::O_CLOEXEC,
-        )
+        libc::open_by_handle_at(mount.as_raw_fd(), (&raw mut handle).cast(), libc::O_PATH | libc::O_CLOEXEC)
     };
     if fd < 0 {
         return Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO));

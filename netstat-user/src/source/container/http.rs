@@ -74,7 +74,8 @@ mod tests {
     fn bodies_are_found_whole_and_in_chunks() {
         let whole = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{}";
         assert_eq!(body(whole).as_deref(), Some(&b"{}"[..]));
-        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2;x=y\r\n1}\r\n0\r\n\r\n";
+        let chunked =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2;x=y\r\n1}\r\n0\r\n\r\n";
         assert_eq!(body(chunked).as_deref(), Some(&b"{\"a\":1}"[..]));
         for other in [
             &b"HTTP/1.1 404 Not Found\r\n\r\n{}"[..],

@@ -3,9 +3,9 @@
 mod cgroups;
 mod http;
 mod names;
-mod path;
 #[cfg(test)]
 mod names_tests;
+mod path;
 #[cfg(test)]
 mod path_tests;
 
@@ -90,7 +90,9 @@ impl Lodgings {
         let found = match best(&text).map(<[u8]>::to_vec) {
             Some(path) => self.of_path(path),
             // It has ended: what was known of it is still true of its sockets.
-            None => self.by_process.get(&pid).map_or_else(|| self.unknown.clone(), |(_, known)| known.clone()),
+            None => {
+                self.by_process.get(&pid).map_or_else(|| self.unknown.clone(), |(_, known)| known.clone())
+            }
         };
         if self.by_process.len() >= KEPT {
             self.by_process.clear();

@@ -52,7 +52,9 @@ impl Names {
             Some(Runtime::Containerd) => self.containerd(&id),
             Some(Runtime::CriO | Runtime::Podman) => self.storage(&id, home),
             Some(Runtime::Lxc | Runtime::Nspawn) => None,
-            None => self.containerd(&id).or_else(|| self.docker(&id, home)).or_else(|| self.storage(&id, home)),
+            None => {
+                self.containerd(&id).or_else(|| self.docker(&id, home)).or_else(|| self.storage(&id, home))
+            }
         };
         let found = found.unwrap_or_default();
         container.name = container.name.take().or(found.name);
@@ -94,14 +96,21 @@ impl Names {
         let read = dirs.into_iter().find_map(|dir| json(&dir.join(id).join("config.v2.json")));
         let described = read.or_else(|| {
             let mut sockets = DOCKER_SOCKETS.iter().map(|socket| self.root.join(socket));
-            let body = sockets.find_map(|socket| {
-                http::get(&socket, &format!("/containers/{id}/json"), PATIENCE).ok()
-            })?;
+            let body = sockets
+                .find_map(|socket| http::get(&socket, &format!("/containers/{id}/json"), PATIENCE).ok())?;
             serde_json::from_slice(&body).ok()
         })?;
         let name = text(&described["Name"])?;
         let labels = &described["Config"]["Labels"];
-        let pod = pod(labels, ["io.kubernetes.pod.uid", "io.kubernetes.pod.name", "io.kubernetes.pod.namespace", "io.kubernetes.container.name"]);
+        let pod = pod(
+            labels,
+            [
+                "io.kubernetes.pod.uid",
+                "io.kubernetes.pod.name",
+                "io.kubernetes.pod.namespace",
+                "io.kubernetes.container.name",
+            ],
+        );
         let name = name.strip_prefix('/').unwrap_or(&name).to_owned();
         Some(Found { name: Some(name), runtime: Some(Runtime::Docker), pod })
     }
@@ -121,7 +130,15 @@ impl Names {
             return None;
         }
         let notes = &spec["annotations"];
-        let pod = pod(notes, ["io.kubernetes.cri.sandbox-uid", "io.kubernetes.cri.sandbox-name", "io.kubernetes.cri.sandbox-namespace", "io.kubernetes.cri.container-name"]);
+        let pod = pod(
+            notes,
+            [
+                "io.kubernetes.cri.sandbox-uid",
+                "io.kubernetes.cri.sandbox-name",
+                "io.kubernetes.cri.sandbox-namespace",
+                "io.kubernetes.cri.container-name",
+            ],
+        );
         let name = text(&notes["nerdctl/name"]).or_else(|| text(&notes["io.kubernetes.cri.container-name"]));
         Some(Found { name, runtime: Some(Runtime::Containerd), pod })
     }
@@ -141,7 +158,15 @@ impl Names {
             })?;
             let name = text(&found["names"][0]);
             let spec = json(&dir.join(id).join("userdata/config.json")).unwrap_or_default();
-            let noted = pod(&spec["annotations"], ["io.kubernetes.pod.uid", "io.kubernetes.pod.name", "io.kubernetes.pod.namespace", "io.kubernetes.container.name"]);
+            let noted = pod(
+                &spec["annotations"],
+                [
+                    "io.kubernetes.pod.uid",
+                    "io.kubernetes.pod.name",
+                    "io.kubernetes.pod.namespace",
+                    "io.kubernetes.container.name",
+                ],
+            );
             let pod = noted.or_else(|| name.as_deref().and_then(kubernetes_name));
             let runtime = if pod.is_some() { Runtime::CriO } else { Runtime::Podman };
             Some(Found { name, runtime: Some(runtime), pod })

@@ -16,7 +16,12 @@ fn put(root: &Path, path: &str, text: &str) {
 }
 
 /// What becomes of a container of this runtime, without and with a pod known by its uid.
-fn complete(root: &Path, runtime: Option<Runtime>, in_pod: bool, home: Option<&Path>) -> (Container, Option<Pod>) {
+fn complete(
+    root: &Path,
+    runtime: Option<Runtime>,
+    in_pod: bool,
+    home: Option<&Path>,
+) -> (Container, Option<Pod>) {
     let mut container = Container { id: ID.to_owned(), name: None, runtime };
     let mut pod = in_pod.then(|| Pod { uid: UID.to_owned(), ..Pod::default() });
     Names::at(root).complete(&mut container, &mut pod, home);
@@ -25,7 +30,12 @@ fn complete(root: &Path, runtime: Option<Runtime>, in_pod: bool, home: Option<&P
 
 fn whole_pod() -> Option<Pod> {
     let word = |word: &str| Some(word.to_owned());
-    Some(Pod { uid: UID.to_owned(), name: word("web-7d4"), namespace: word("shop"), container: word("nginx") })
+    Some(Pod {
+        uid: UID.to_owned(),
+        name: word("web-7d4"),
+        namespace: word("shop"),
+        container: word("nginx"),
+    })
 }
 
 #[test]
@@ -35,11 +45,14 @@ fn docker_keeps_a_file_for_each_container() {
     put(root.path(), &format!("var/lib/docker/containers/{ID}/config.v2.json"), text);
     for runtime in [Some(Runtime::Docker), None] {
         let (container, pod) = complete(root.path(), runtime, false, None);
-        assert_eq!((container.name.as_deref(), container.runtime, pod), (Some("web"), Some(Runtime::Docker), None));
+        assert_eq!(
+            (container.name.as_deref(), container.runtime, pod),
+            (Some("web"), Some(Runtime::Docker), None)
+        );
     }
     let rootless = tempfile::tempdir().unwrap();
-    put(rootless.path(), &format!("home/ann/.local/share/docker/containers/{ID}/config.v2.json"), text);
-    let (container, _) = complete(rootless.path(), Some(Runtime::Docker), false, Some(Path::new("/home/ann")));
+    put(rootless.path(), &format!("u/ann/.local/share/docker/containers/{ID}/config.v2.json"), text);
+    let (container, _) = complete(rootless.path(), Some(Runtime::Docker), false, Some(Path::new("/u/ann")));
     assert_eq!(container.name.as_deref(), Some("web"));
 }
 
@@ -96,21 +109,26 @@ fn containerd_keeps_a_specification_for_each_container() {
     let spec = r#"{"annotations":{"nerdctl/name":"web","nerdctl/namespace":"default"}}"#;
     put(root.path(), &format!("run/containerd/io.containerd.runtime.v2.task/default/{ID}/config.json"), spec);
     let (container, pod) = complete(root.path(), None, false, None);
-    assert_eq!((container.name.as_deref(), container.runtime, pod), (Some("web"), Some(Runtime::Containerd), None));
+    assert_eq!(
+        (container.name.as_deref(), container.runtime, pod),
+        (Some("web"), Some(Runtime::Containerd), None)
+    );
 }
 
 #[test]
 fn podman_and_cri_o_keep_a_list() {
-    let list = |name: &str| format!(r#"[{{"id":"00","names":["other"]}},{{"id":"{ID}","names":["{name}"],"image":"x"}}]"#);
+    let list = |name: &str| {
+        format!(r#"[{{"id":"00","names":["other"]}},{{"id":"{ID}","names":["{name}"],"image":"x"}}]"#)
+    };
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "var/lib/containers/storage/overlay-containers/containers.json", &list("web"));
     let (container, pod) = complete(root.path(), Some(Runtime::Podman), false, None);
     assert_eq!((container.name.as_deref(), pod), (Some("web"), None));
 
     let rootless = tempfile::tempdir().unwrap();
-    let file = "home/ann/.local/share/containers/storage/vfs-containers/volatile-containers.json";
+    let file = "u/ann/.local/share/containers/storage/vfs-containers/volatile-containers.json";
     put(rootless.path(), file, &list("web"));
-    let (container, _) = complete(rootless.path(), Some(Runtime::Podman), false, Some(Path::new("/home/ann")));
+    let (container, _) = complete(rootless.path(), Some(Runtime::Podman), false, Some(Path::new("/u/ann")));
     assert_eq!(container.name.as_deref(), Some("web"));
 
     let root = tempfile::tempdir().unwrap();
@@ -142,7 +160,11 @@ fn damaged_files_tell_nothing() {
     let root = tempfile::tempdir().unwrap();
     for text in ["", "{", "[]", "null", "{\"Name\":7}", "{\"annotations\":[]}"] {
         put(root.path(), &format!("var/lib/docker/containers/{ID}/config.v2.json"), text);
-        put(root.path(), &format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/config.json"), text);
+        put(
+            root.path(),
+            &format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/config.json"),
+            text,
+        );
         put(root.path(), "var/lib/containers/storage/overlay-containers/containers.json", text);
         let (container, pod) = complete(root.path(), Some(Runtime::Docker), true, None);
         assert_eq!((container.name, pod.unwrap().name), (None, None), "{text}");

@@ -53,8 +53,11 @@ fn is_id(text: &str) -> bool {
 fn container(part: &str, parent: &str) -> Option<Container> {
     let found = |id: &str, runtime| Some(Container { id: id.to_owned(), name: None, runtime });
     let named = |name: &str, runtime| {
-        (!name.is_empty())
-            .then(|| Container { id: name.to_owned(), name: Some(name.to_owned()), runtime: Some(runtime) })
+        (!name.is_empty()).then(|| Container {
+            id: name.to_owned(),
+            name: Some(name.to_owned()),
+            runtime: Some(runtime),
+        })
     };
     if is_id(part) {
         let of = |runtime| found(part, Some(runtime));
@@ -92,7 +95,9 @@ fn container(part: &str, parent: &str) -> Option<Container> {
 /// The uid in `podUID` or `kubepods-burstable-podUID.slice`.
 fn pod(part: &str) -> Option<String> {
     let uid = match part.strip_suffix(".slice") {
-        Some(slice) => slice.strip_prefix("kubepods").or_else(|| slice.rsplit_once("-kubepods").map(|(_, rest)| rest))?,
+        Some(slice) => {
+            slice.strip_prefix("kubepods").or_else(|| slice.rsplit_once("-kubepods").map(|(_, rest)| rest))?
+        }
         None => part,
     };
     let uid = uid.rsplit_once("pod").filter(|(before, _)| before.is_empty() || before.ends_with('-'))?.1;
@@ -147,7 +152,9 @@ pub fn best(text: &[u8]) -> Option<&[u8]> {
     });
     let unified = || paths().find(|(unified, path)| *unified && *path != b"/").map(|(_, path)| path);
     let deepest = || {
-        paths().map(|(_, path)| path).max_by_key(|path| path.iter().filter(|&&byte| byte == b'/').count() + usize::from(path.len() > 1))
+        paths().map(|(_, path)| path).max_by_key(|path| {
+            path.iter().filter(|&&byte| byte == b'/').count() + usize::from(path.len() > 1)
+        })
     };
     contained.or_else(unified).or_else(deepest)
 }

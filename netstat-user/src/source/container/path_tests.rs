@@ -14,7 +14,12 @@ const CASES: [Case; 36] = [
     // Docker, by itself: cgroupfs and systemd drivers; rootless.
     ("/docker/A", Some(A), Some(Runtime::Docker), None),
     ("/system.slice/docker-A.scope", Some(A), Some(Runtime::Docker), None),
-    ("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-A.scope", Some(A), Some(Runtime::Docker), None),
+    (
+        "/user.slice/user-1000.slice/user@1000.service/user.slice/docker-A.scope",
+        Some(A),
+        Some(Runtime::Docker),
+        None,
+    ),
     ("/my-parent/A", Some(A), None, None),
     ("/A", Some(A), None, None),
     // What a container makes below its own group.
@@ -30,19 +35,49 @@ const CASES: [Case; 36] = [
     ("/kubepods/besteffort/podUID", None, None, Some(UID)),
     // Kubernetes by systemd.
     ("/kubepods.slice/kubepods-pod_UID_.slice/docker-A.scope", Some(A), Some(Runtime::Docker), Some(UID)),
-    ("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod_UID_.slice/cri-containerd-A.scope",
-        Some(A), Some(Runtime::Containerd), Some(UID)),
-    ("/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod_UID_.slice/crio-A.scope",
-        Some(A), Some(Runtime::CriO), Some(UID)),
-    ("/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod_UID_.slice/crio-A.scope/container",
-        Some(A), Some(Runtime::CriO), Some(UID)),
-    ("/kubepods.slice/kubepods-podSTATIC.slice/cri-containerd-A.scope", Some(A), Some(Runtime::Containerd), Some(STATIC)),
-    ("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod_UID_.slice/crio-conmon-A.scope", None, None, Some(UID)),
+    (
+        "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod_UID_.slice/cri-containerd-A.scope",
+        Some(A),
+        Some(Runtime::Containerd),
+        Some(UID),
+    ),
+    (
+        "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod_UID_.slice/crio-A.scope",
+        Some(A),
+        Some(Runtime::CriO),
+        Some(UID),
+    ),
+    (
+        "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod_UID_.slice/crio-A.scope/container",
+        Some(A),
+        Some(Runtime::CriO),
+        Some(UID),
+    ),
+    (
+        "/kubepods.slice/kubepods-podSTATIC.slice/cri-containerd-A.scope",
+        Some(A),
+        Some(Runtime::Containerd),
+        Some(STATIC),
+    ),
+    (
+        "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod_UID_.slice/crio-conmon-A.scope",
+        None,
+        None,
+        Some(UID),
+    ),
     // With a parent for all of the kubelet's groups, and containerd that was told a slice but does not use systemd.
-    ("/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod_UID_.slice/cri-containerd-A.scope",
-        Some(A), Some(Runtime::Containerd), Some(UID)),
-    ("/system.slice/containerd.service/kubepods-burstable-pod_UID_.slice:cri-containerd:A",
-        Some(A), Some(Runtime::Containerd), Some(UID)),
+    (
+        "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod_UID_.slice/cri-containerd-A.scope",
+        Some(A),
+        Some(Runtime::Containerd),
+        Some(UID),
+    ),
+    (
+        "/system.slice/containerd.service/kubepods-burstable-pod_UID_.slice:cri-containerd:A",
+        Some(A),
+        Some(Runtime::Containerd),
+        Some(UID),
+    ),
     // Kubernetes in a docker container (kind), and docker in a pod.
     ("/docker/A/kubelet/kubepods/burstable/podUID/B", Some(B), None, Some(UID)),
     ("/docker/A/kubelet/kubepods/burstable/podUID", None, None, Some(UID)),
@@ -56,8 +91,12 @@ const CASES: [Case; 36] = [
     ("/machine.slice/libpod-A.scope/container", Some(A), Some(Runtime::Podman), None),
     ("/libpod_parent/libpod-A", Some(A), Some(Runtime::Podman), None),
     ("/machine.slice/libpod-conmon-A.scope", None, None, None),
-    ("/user.slice/user-1000.slice/user@1000.service/user.slice/user-libpod_pod_B.slice/libpod-A.scope/container",
-        Some(A), Some(Runtime::Podman), None),
+    (
+        "/user.slice/user-1000.slice/user@1000.service/user.slice/user-libpod_pod_B.slice/libpod-A.scope/container",
+        Some(A),
+        Some(Runtime::Podman),
+        None,
+    ),
     // Names instead of ids.
     ("/lxc.payload.web/system.slice/ssh.service", Some("web"), Some(Runtime::Lxc), None),
     ("/machine.slice/machine-my\\x2dbox.scope", Some("my-box"), Some(Runtime::Nspawn), None),

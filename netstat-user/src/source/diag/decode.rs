@@ -1,7 +1,8 @@
 //! From the bytes of one reply to one [`SockRow`].
 
 use super::wire::{
-    ATTR_CGROUP_ID, ATTR_INFO, ATTR_SKMEMINFO, ATTR_SKV6ONLY, Attributes, ROW, RawRow, WireError, array, u32_at,
+    ATTR_CGROUP_ID, ATTR_INFO, ATTR_SKMEMINFO, ATTR_SKV6ONLY, Attributes, ROW, RawRow, WireError, array,
+    u32_at,
 };
 use crate::model::{Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKind, Totals};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -134,8 +134,7 @@ impl All {
         }
         let threads = dir.join("task");
         // `.`, `..` and a directory for each thread (proc_task_getattr, fs/proc/base.c, 6.12).
-        let several =
-            rustix::fs::statat(CWD, &threads, AtFlags::empty()).is_ok_and(|stat| stat.st_nlink > 3);
+        let several = rustix::fs::statat(CWD, &threads, AtFlags::empty()).is_ok_and(|stat| stat.st_nlink > 3);
         if several {
             // A process that ends meanwhile has none any more.
             for thread in list(&threads, &mut Vec::new()) {

@@ -3,8 +3,8 @@
 mod all;
 mod labels;
 
-pub use all::{All, Depth};
 pub(super) use all::unescape;
+pub use all::{All, Depth};
 pub use labels::Labels;
 
 use crate::model::Pid;

@@ -2,11 +2,14 @@
 
 use crate::model::fact::{MiniSeen, OwnerSeen, PortSeen, QueueChange, Seen};
 use crate::model::{
-    BesideMoved, Comm, Event, Family, Identity, Mono, Moved, Pid, Process, SockId, TcpState, Totals, Transport,
-    Tuple,
+    BesideMoved, Comm, Event, Family, Identity, Mono, Moved, Pid, Process, SockId, TcpState, Totals,
+    Transport, Tuple,
 };
 use netstat_common::event::{Direction, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER, Mini};
-use netstat_common::{AF_INET, IPPROTO_MPTCP, IPPROTO_SCTP, Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
+use netstat_common::{
+    AF_INET, IPPROTO_MPTCP, IPPROTO_SCTP, Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals,
+    RawTuple,
+};
 use std::mem::offset_of;
 use std::num::{NonZeroU32, NonZeroU64};
 
