@@ -34,6 +34,9 @@ pub enum Kind {
     /// [`RawHead`]: a reset was sent or received; `from` is a [`Reset`], `detail` the kernel's reason (`enum sk_rst_reason`) or
     /// [`NOT_TOLD`].
     Reset = 11,
+    /// [`RawFull`]: a transition of a socket of MPTCP or SCTP, told apart by [`RawHead::protocol`]. Always with its
+    /// address: before 6.13 an accepted socket of MPTCP has the cookie of its listener (`mptcp_sk_clone_init`).
+    Beside = 12,
 }
 
 /// A record kind or other code that this ABI does not have.
@@ -56,6 +59,7 @@ impl TryFrom<u8> for Kind {
             9 => Self::MiniEnd,
             10 => Self::Port,
             11 => Self::Reset,
+            12 => Self::Beside,
             other => return Err(Unknown(other)),
         })
     }
@@ -66,7 +70,7 @@ impl Kind {
     pub const fn size(self) -> usize {
         match self {
             Self::Move | Self::Child | Self::Owner | Self::MiniEnd | Self::Reset => size_of::<RawHead>(),
-            Self::Full | Self::Mini | Self::Port => size_of::<RawFull>(),
+            Self::Full | Self::Mini | Self::Port | Self::Beside => size_of::<RawFull>(),
             Self::Close => size_of::<RawClose>(),
             Self::Queue => size_of::<RawQueue>(),
             Self::Process => size_of::<RawProcess>(),

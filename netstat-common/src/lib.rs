@@ -39,3 +39,7 @@ pub const AF_INET6: u16 = 10;
 
 /// `IPPROTO_TCP`.
 pub const IPPROTO_TCP: u16 = 6;
+/// `IPPROTO_SCTP`.
+pub const IPPROTO_SCTP: u16 = 132;
+/// `IPPROTO_MPTCP`.
+pub const IPPROTO_MPTCP: u16 = 262;

@@ -129,6 +129,14 @@ fn line(event: &Event) -> String {
             format!("{} {} PORT {}", port.at.0, name(port.id), port.identity.tuple.lport)
         }
         Event::Reset(seen) => format!("{} {} RESET {:?}", seen.at.0, name(seen.id), seen.reset),
+        Event::Beside(moved) => format!(
+            "{} {} {} {} -> {}",
+            moved.at.0,
+            name(moved.id),
+            moved.transport.name(),
+            moved.from.name(),
+            moved.to.name()
+        ),
         Event::Process(process) => format!(
             "- PROCESS {} {} uid={:?} start={} parent={:?}",
             process.pid,

@@ -57,6 +57,9 @@ fn run() -> anyhow::Result<Outcome> {
         Plan::Groups(plan) => agent::tables::groups::run(&plan, &mut stdout()?, &mut io::stderr()),
         Plan::Masquerade(plan) => agent::tables::masquerade::run(&plan, &mut stdout()?, &mut io::stderr()),
         Plan::Bsd(plan) => agent::bsd::run(&plan, &mut stdout()?, &mut io::stderr()),
+        Plan::Elsewhere(scope, plan) => {
+            agent::elsewhere::run(&scope, *plan, &mut stdout()?, &mut io::stderr())
+        }
         Plan::Schema => {
             let mut text = Vec::new();
             render::schema::schema(&mut text);

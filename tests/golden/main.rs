@@ -1,11 +1,12 @@
 //! Renderers byte for byte. `BLESS=1` rewrites the files; read the difference before it is kept.
 
+mod beside;
 mod bsd;
 mod rows;
 
 use netstat_user::agent::statistics;
 use netstat_user::args::plan::{CompatFamilies, Naming, StatisticsPlan, TimeStyle, Which, Zeros};
-use netstat_user::model::{Conn, Ended, Family, TcpState, Told};
+use netstat_user::model::{Conn, Ended, Family, Lodging, TcpState, Told};
 use netstat_user::names::Names;
 use netstat_user::render::json::Json;
 use netstat_user::render::log::{Log, LogStyle};
@@ -14,6 +15,8 @@ use netstat_user::render::schema;
 use netstat_user::source::Procfs;
 use netstat_user::view::Protocols;
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::LazyLock;
 
 /// Compares with the file of this name, or writes it.
 fn golden(name: &str, text: &[u8]) {
@@ -44,7 +47,8 @@ fn listing(columns: Columns, wide: bool, which: Which) -> Vec<u8> {
     for (row, program) in &rows {
         layout.inet(&mut out, row, extra(program), &mut names);
     }
-    let layout = Layout::new(columns);
+    let mut layout = Layout::new(columns);
+    layout.measure_lodging(extra(&None));
     layout.unix_head(&mut out, which);
     for row in &rows::unix() {
         layout.unix(&mut out, row, extra(&rows::program(row.inode, wide)));
@@ -53,7 +57,8 @@ fn listing(columns: Columns, wide: bool, which: Which) -> Vec<u8> {
 }
 
 fn extra(program: &Option<Vec<u8>>) -> Extra<'_> {
-    Extra { program: program.as_deref(), netns: b"blue", ..Extra::default() }
+    static PLACE: LazyLock<Lodging> = LazyLock::new(beside::lodging);
+    Extra { program: program.as_deref(), netns: b"blue", lodging: Some(&PLACE), ..Extra::default() }
 }
 
 #[test]
@@ -66,6 +71,37 @@ fn listings_have_the_layout_of_net_tools() {
     golden("nettools/ano.txt", &listing(Columns { timers: true, ..plain }, false, Which::Connected));
     let every = Columns { programs: true, extend: true, timers: true, netns: true, ..plain };
     golden("nettools/anpeo-all-netns.txt", &listing(every, false, Which::All));
+    let inside = Columns { containers: true, cgroups: true, timers: true, ..plain };
+    golden("nettools/ano-containers.txt", &listing(inside, false, Which::All));
+}
+
+#[test]
+fn sockets_beside_tcp() {
+    let places = [Lodging::default(), beside::lodging()].map(Rc::new);
+    let style = LogStyle::default();
+    for (name, style) in [
+        ("log/beside.txt", LogStyle { netns: true, containers: true, cgroups: true, ..style.clone() }),
+        ("log/beside-close.txt", LogStyle { close: true, ..style }),
+    ] {
+        let mut log = Log::new(style, rows::clock());
+        let mut out = Vec::new();
+        log.header(&mut out);
+        for (told, place) in beside::told().iter().zip(places.iter().cycle()) {
+            log.set_netns(b"blue");
+            log.set_lodging(place.clone());
+            log.told(&mut out, told);
+        }
+        golden(name, &out);
+    }
+    for (name, close) in [("json/beside.jsonl", false), ("json/beside-close.jsonl", true)] {
+        let mut json = Json::new(close, rows::clock());
+        let mut out = Vec::new();
+        for (told, place) in beside::told().iter().zip(places.iter().cycle()) {
+            json.set_lodging(place.clone());
+            json.told(&mut out, told);
+        }
+        golden(name, &out);
+    }
 }
 
 #[test]

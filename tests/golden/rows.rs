@@ -41,6 +41,7 @@ fn row(protocol: Protocol, state: TcpState, local: &str, foreign: &str) -> SockR
         timer: Timer { kind: TimerKind::Off, expires_ms: 0, retransmits: 0, probes: 0 },
         drops: None,
         v6only: None,
+        cgroup: None,
         totals: None,
     }
 }

@@ -202,7 +202,7 @@ fn the_ends_of_every_namespace_are_shown() -> Result<()> {
     let mut listing = Repeated::start(&["--keep-closed", "10", "--all-netns"])?;
     listing.wait_for("no round", |text| text.contains("Active"))?;
     let short_lived = NetNs::enter().context("a second namespace")?;
-    let netns = short_lived.inum().to_string();
+    let netns = format!("net:[{}] ", short_lived.inum());
     let (client, server) = quick(false)?;
     drop(short_lived);
     let shown = |row: &str| row.starts_with(&netns) && is_end(row, client, server);

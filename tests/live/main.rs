@@ -4,14 +4,17 @@
 //! `ENETSTAT_TEST_CENSUS` is the number of connections of every kind, `ENETSTAT_TEST_YOUNG_MS` how old what is not told yet may be;
 //! `ENETSTAT_TEST_LONG=1` adds what takes minutes.
 
+mod beside;
 mod bsd;
 mod census;
 mod closed;
 mod complaints;
 mod complete;
+mod containers;
 mod current;
 mod filters;
 mod loss;
+mod namespaces;
 mod owners;
 mod privilege;
 mod queues;

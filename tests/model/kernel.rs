@@ -373,6 +373,7 @@ impl Kernel {
             },
             drops: None,
             v6only: None,
+            cgroup: None,
             totals: None,
         }
     }

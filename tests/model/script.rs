@@ -227,7 +227,7 @@ impl Run {
                     }
                 }
                 Told::Ended(end) => *ended.entry(end.conn.identity.tuple.lport).or_default() += 1,
-                Told::Queue { .. } | Told::Repaired(_) => {}
+                Told::Queue { .. } | Told::Repaired(_) | Told::Socket(_) => {}
             }
         }
         for socket in &self.kernel.sockets {

@@ -3,12 +3,12 @@
 use super::{is_wanted, queue};
 use crate::emit::emit;
 use crate::maps::{MODE, config, offset};
-use crate::sock::{Sock, has_cookie};
+use crate::sock::{Probed, Sock, has_cookie};
 use crate::task;
 use netstat_common::config::Queues;
 use netstat_common::event::{FLAG_POINTER, RawClose, RawFull, RawHead};
 use netstat_common::offsets::ABSENT;
-use netstat_common::{IPPROTO_TCP, Kind, TcpState, judge};
+use netstat_common::{IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, Kind, TcpState, judge};
 
 /// Whether every transition carries the addresses: always when sockets have no cookie here, because an address names
 /// another socket as soon as it is reused.
@@ -22,7 +22,14 @@ fn is_whole() -> bool {
 pub fn moved<S: Sock>(sock: S, from: i32, to: i32) {
     // States are below 13; anything else is told as it is and refused by the reader.
     let (from, to) = (from as u8, to as u8);
-    if sock.protocol() != IPPROTO_TCP || !is_wanted(sock) {
+    let protocol = sock.protocol();
+    if protocol != IPPROTO_TCP {
+        if !S::TYPED && matches!(protocol, IPPROTO_MPTCP | IPPROTO_SCTP) {
+            beside(sock, protocol, from, to);
+        }
+        return;
+    }
+    if !is_wanted(sock) {
         return;
     }
     let Some(kind) = judge::kind_of(from, to, is_whole()) else {
@@ -74,6 +81,33 @@ pub fn moved<S: Sock>(sock: S, from: i32, to: i32) {
             });
         }
     }
+}
+
+/// A socket at a typed hook that is none of TCP.
+#[inline(always)]
+pub fn moved_beside(sock: Probed, from: i32, to: i32) {
+    let protocol = sock.protocol();
+    if matches!(protocol, IPPROTO_MPTCP | IPPROTO_SCTP) {
+        beside(sock, protocol, from as u8, to as u8);
+    }
+}
+
+/// A socket of MPTCP or SCTP, which is no `struct tcp_sock` but begins as one does (`struct inet_sock`).
+#[inline(always)]
+fn beside<S: Sock>(sock: S, protocol: u16, from: u8, to: u8) {
+    if from == to || !is_wanted(sock) {
+        return;
+    }
+    let actor = acting(sock, from);
+    if actor != 0 {
+        task::announce::<S>(actor);
+    }
+    emit(|now, record: &mut RawFull| {
+        begin(sock, &mut record.head, now, Kind::Beside, from, to, actor);
+        record.head.protocol = protocol;
+        record.tuple.other = sock.name(&mut record.head);
+        sock.tuple(&mut record.tuple);
+    });
 }
 
 /// The process that acts on `sock`. The reader does not act where it did not open: while it looks into /proc/PID/fd the

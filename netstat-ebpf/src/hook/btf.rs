@@ -2,7 +2,7 @@
 
 use super::nested;
 use crate::handle::{queue, state};
-use crate::sock::Typed;
+use crate::sock::{Probed, Typed};
 use crate::undisturbed::undisturbed;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
@@ -34,8 +34,9 @@ spare!(state_btf_spare_5, 5);
 
 #[inline(always)]
 fn moved(ctx: &BtfTracePointContext) {
-    if let Some(sock) = Typed::new(ctx.arg(0)) {
-        state::moved(sock, ctx.arg(1), ctx.arg(2));
+    match Typed::new(ctx.arg(0)) {
+        Some(sock) => state::moved(sock, ctx.arg(1), ctx.arg(2)),
+        None => state::moved_beside(Probed(ctx.arg(0)), ctx.arg(1), ctx.arg(2)),
     }
 }
 

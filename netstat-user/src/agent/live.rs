@@ -24,6 +24,9 @@ pub struct LiveOptions {
     pub scope: Scope,
     /// Only sockets with one of these local or foreign ports; empty: all.
     pub ports: Vec<u16>,
+    /// Also sockets of UDP, and unix sockets: listed often.
+    pub udp: bool,
+    pub unix: bool,
     pub queues: Queues,
     pub queue_interval: Duration,
     /// Bytes of the ring buffer, a power of two.
@@ -42,6 +45,8 @@ impl LiveOptions {
             tier: None,
             scope,
             ports: Vec::new(),
+            udp: false,
+            unix: false,
             queues: Queues::Off,
             queue_interval: Duration::from_millis(100),
             ring_bytes: 4 << 20,

@@ -1,8 +1,10 @@
 //! Wiring: plan -> sources -> table -> sinks. Only here are threads and tasks started.
 
+mod beside;
 pub mod bsd;
 pub mod capabilities;
 pub mod compat;
+pub mod elsewhere;
 pub mod list;
 pub mod live;
 mod rare;

@@ -47,7 +47,7 @@ struct Shared {
 }
 
 pub(super) struct Reader {
-    pub batches: UnboundedReceiver<Batch>,
+    batches: UnboundedReceiver<Batch>,
     shared: Arc<Shared>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -67,6 +67,16 @@ impl Reader {
             move || read(ring, &shared, &outbox)
         })?;
         Ok(Self { batches, shared, thread: Some(thread) })
+    }
+
+    /// What comes out of the ring next; nothing ever without a reader, or when its thread panicked.
+    pub async fn next(reader: Option<&mut Self>) -> Batch {
+        if let Some(reader) = reader
+            && let Some(batch) = reader.batches.recv().await
+        {
+            return batch;
+        }
+        std::future::pending().await
     }
 
     /// Asks for everything that has happened until now; answered by [`Batch::Flushed`] with the number returned.

@@ -4,11 +4,12 @@ use super::live::{Live, LiveOptions, News, Scope};
 use crate::args::plan::{self, TracePlan};
 use crate::exit::Outcome;
 use crate::kernel::tier::{Feature, Tier};
-use crate::model::{Clock, Mono, Told};
+use crate::model::{Clock, Identity, Mono, Pid, Told};
 use crate::render::json::Json;
 use crate::render::log::{Log, LogStyle};
 use crate::render::summary::Summary;
-use crate::source::netns::Netns;
+use crate::source::Lodgings;
+use crate::source::netns::{Labels, Netns};
 use anyhow::Context as _;
 use netstat_common::config::MAX_PORTS;
 use std::collections::BTreeSet;
@@ -87,7 +88,7 @@ pub fn run(
 fn options(plan: &TracePlan) -> anyhow::Result<LiveOptions> {
     let scope = match &plan.scope {
         plan::Scope::Own => Scope::One(Netns::current()?),
-        plan::Scope::One(which) => Scope::One(Netns::from_name_pid_path(which)?),
+        plan::Scope::One(which) => Scope::One(Netns::from_word(which)?),
         plan::Scope::All => Scope::All,
     };
     let tier = plan.tier.as_deref().map(str::parse::<Tier>).transpose()?;
@@ -100,6 +101,7 @@ fn options(plan: &TracePlan) -> anyhow::Result<LiveOptions> {
     options.queues = plan.queues;
     options.queue_interval = plan.queue_interval;
     options.ring_bytes = plan.ring_bytes.unwrap_or(RING_BYTES);
+    (options.udp, options.unix) = (plan.protocols.udp, plan.protocols.unix);
     options.limits.keep_closed = plan.keep_closed;
     options.limits.rows = plan.max_connections.get();
     Ok(options)
@@ -166,6 +168,9 @@ struct Writer<'a> {
     form: Form,
     out: &'a mut dyn Write,
     buffer: Vec<u8>,
+    labels: Labels,
+    /// `None`: nothing is shown of where sockets live.
+    lodgings: Option<Lodgings>,
     clock: Clock,
     clock_checked: Instant,
 }
@@ -181,10 +186,14 @@ impl<'a> Writer<'a> {
                 zone: jiff::tz::TimeZone::system(),
                 close: plan.close,
                 netns: plan.scope == plan::Scope::All,
+                containers: plan.inside.containers,
+                cgroups: plan.inside.cgroups,
             };
             Form::Text(Log::new(style, clock))
         };
-        Self { plan, form, out, buffer: Vec::with_capacity(64 << 10), clock, clock_checked: Instant::now() }
+        let (buffer, labels) = (Vec::with_capacity(64 << 10), Labels::default());
+        let lodgings = (plan.json || plan.inside.is_wanted()).then(Lodgings::of_host);
+        Self { plan, form, out, buffer, labels, lodgings, clock, clock_checked: Instant::now() }
     }
 
     fn begin(&mut self) -> anyhow::Result<()> {
@@ -208,6 +217,14 @@ impl<'a> Writer<'a> {
             if !self.plan.filter.wants_told(told) {
                 continue;
             }
+            if !self.plan.protocols.wants(told) {
+                continue;
+            }
+            if let Some((identity, process)) = told.place()
+                && !self.lodge(identity, process)
+            {
+                continue;
+            }
             match &mut self.form {
                 Form::Text(log) => log.told(&mut self.buffer, told),
                 Form::Json(json) => json.told(&mut self.buffer, told),
@@ -217,6 +234,24 @@ impl<'a> Writer<'a> {
             }
         }
         self.flush()
+    }
+
+    /// Finds out where a socket lives. Returns whether it is wanted.
+    fn lodge(&mut self, identity: &Identity, process: Option<Pid>) -> bool {
+        if let Some(lodgings) = &mut self.lodgings {
+            let lodging = lodgings.of(identity.cgroup, process);
+            if !self.plan.inside.filter.wants(&lodging) {
+                return false;
+            }
+            match &mut self.form {
+                Form::Text(log) => log.set_lodging(lodging),
+                Form::Json(json) => json.set_lodging(lodging),
+            }
+        }
+        if let (Form::Text(log), plan::Scope::All) = (&mut self.form, &self.plan.scope) {
+            log.set_netns(self.labels.of(identity.netns));
+        }
+        true
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! The loop: batches of the ring, replies of the lister, and what is due.
 
+use super::beside::Lists;
 use super::live::{LiveOptions, News, Scope};
 use super::reader::{Batch, Reader};
 use super::worker::{Job, Lister, Reply, Where, Worker};
@@ -35,6 +36,8 @@ pub(super) struct Watch {
     pub table: Table,
     pub kernel: Option<Kernel>,
     worker: Worker,
+    /// Sockets of UDP and unix, when they are wanted.
+    lists: Option<Lists>,
     /// Replies of the worker, each with the flush of the ring that must be over before it is believed.
     replies: VecDeque<(u64, Reply)>,
     /// Number of the last flush of the ring that is over.
@@ -83,6 +86,8 @@ impl Watch {
             tier,
             scope,
             ports,
+            udp,
+            unix,
             queues,
             queue_interval,
             ring_bytes,
@@ -121,6 +126,7 @@ impl Watch {
             let reader = Reader::start(ring).context("cannot start the thread that reads the ring buffer")?;
             Some(Kernel { reader, control })
         };
+        let lists = Lists::start(&scope, udp, unix).context("cannot start the thread that lists UDP")?;
         let lister = if tier == Some(Tier::Procfs) { Lister::Procfs } else { Lister::Diag };
         let place = match scope {
             Scope::One(netns) => Where::One(netns),
@@ -132,6 +138,7 @@ impl Watch {
             table: Table::new(limits),
             kernel,
             worker,
+            lists,
             replies: VecDeque::new(),
             flushed: 0,
             over: None,
@@ -244,7 +251,7 @@ impl Watch {
             }
             tokio::select! {
                 biased;
-                batch = next_batch(self.kernel.as_mut()) => {
+                batch = Reader::next(self.kernel.as_mut().map(|kernel| &mut kernel.reader)) => {
                     if matches!(batch, Batch::Flushed(number) if Some(number) >= flush) {
                         flush = None;
                     }
@@ -267,12 +274,16 @@ impl Watch {
         self.raise();
         let deadline = self.deadline();
         tokio::select! {
-            batch = next_batch(self.kernel.as_mut()) => self.learn(batch),
+            batch = Reader::next(self.kernel.as_mut().map(|kernel| &mut kernel.reader)) => self.learn(batch),
             reply = self.worker.replies.recv() => match reply {
                 Some(reply) => self.receive(reply),
                 // The thread panicked; nothing will be listed any more. Do not spin.
                 None => sleep(TICK).await,
             },
+            news = Lists::next(self.lists.as_mut()) => {
+                self.troubles.extend(news.troubles);
+                self.table.learn(Mono::now(), Fact::Beside(news.listing), &mut self.told);
+            }
             () = sleep_until(deadline) => {
                 self.check_losses();
                 self.table.expire(Mono::now());
@@ -486,15 +497,4 @@ impl Watch {
             Err(error) => self.troubles.push(format!("counting lost events: {error}")),
         }
     }
-}
-
-/// What comes out of the ring next; nothing ever without a kernel half.
-async fn next_batch(kernel: Option<&mut Kernel>) -> Batch {
-    if let Some(kernel) = kernel
-        && let Some(batch) = kernel.reader.batches.recv().await
-    {
-        return batch;
-    }
-    // No kernel half, or its reader panicked.
-    std::future::pending().await
 }

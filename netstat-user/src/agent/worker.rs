@@ -4,18 +4,24 @@ use crate::model::{
     Answer, Family, Holder, Listing, Mono, Pid, Process, Protocol, Question, SockRow, States,
 };
 use crate::source::diag::{Diag, DiagError, Request};
-use crate::source::netns::Netns;
+use crate::source::netns::{self, All, Depth, Netns};
 use crate::source::owner;
 use crate::source::procfs::Procfs;
 use netstat_common::judge::port_wanted;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Where processes are looked up.
 const PROC: &str = "/proc";
+
+/// How soon after one look through all files another may follow, at least; and the share of the time it may take (1/50).
+const SEARCH: Duration = Duration::from_millis(100);
+const SHARE: u32 = 50;
 
 /// What the worker is asked to do.
 pub(super) enum Job {
@@ -66,7 +72,7 @@ impl Worker {
     pub fn start(place: Where, lister: Lister, ports: Vec<u16>) -> std::io::Result<Self> {
         let (jobs, inbox) = channel();
         let (outbox, replies) = unbounded_channel();
-        let desk = Desk { place, lister, ports, diags: FxHashMap::default(), outbox };
+        let desk = Desk { place, lister, ports, diags: FxHashMap::default(), searched: None, outbox };
         let thread = std::thread::Builder::new().name("lister".into()).spawn(move || desk.work(&inbox))?;
         Ok(Self { jobs, replies, thread: Some(thread) })
     }
@@ -92,8 +98,10 @@ struct Desk {
     place: Where,
     lister: Lister,
     ports: Vec<u16>,
-    /// One socket a namespace, opened when first needed.
+    /// One socket a namespace, opened when needed; none in others' namespaces between two jobs.
     diags: FxHashMap<u32, Diag>,
+    /// When the files of all processes were last looked through for namespaces, and how long that took.
+    searched: Option<(Instant, Duration)>,
     outbox: UnboundedSender<Reply>,
 }
 
@@ -103,9 +111,13 @@ impl Desk {
             match job {
                 Job::List { states, initial } => {
                     let listing = self.list(states, initial);
+                    self.leave();
                     self.say(Reply::Listing(listing));
                 }
-                Job::Ask(questions) => self.ask(questions),
+                Job::Ask(questions) => {
+                    self.ask(questions);
+                    self.leave();
+                }
                 Job::Owners => match owner::scan(Path::new(PROC), None) {
                     Ok(scan) => self.say(Reply::Holders(scan.holders)),
                     Err(error) => {
@@ -138,7 +150,7 @@ impl Desk {
     }
 
     /// Sees to it that every namespace in scope has a socket; gives their numbers.
-    fn namespaces(&mut self) -> Vec<u32> {
+    fn namespaces(&mut self, depth: Depth) -> Vec<u32> {
         match &self.place {
             Where::One(netns) => {
                 let inum = netns.inum;
@@ -156,25 +168,34 @@ impl Desk {
                 vec![inum]
             }
             Where::All => {
-                let all = Netns::all();
+                let began = Instant::now();
+                let all = All::find(depth);
+                if depth == Depth::Sockets {
+                    self.searched = Some((Instant::now(), began.elapsed()));
+                }
                 for error in &all.errors {
                     self.trouble("looking for network namespaces", error);
                 }
-                let present: BTreeSet<u32> = all.found.iter().map(|netns| netns.inum).collect();
-                self.diags.retain(|inum, _| present.contains(inum));
-                for netns in all.found {
-                    if self.diags.contains_key(&netns.inum) {
-                        continue;
-                    }
-                    match Diag::open(&netns) {
-                        Ok(diag) => {
-                            self.diags.insert(netns.inum, diag);
+                for netns in &all.found {
+                    if let Entry::Vacant(place) = self.diags.entry(netns.inum) {
+                        match Diag::open(netns) {
+                            Ok(diag) => {
+                                place.insert(diag);
+                            }
+                            Err(error) => self.trouble("opening sock_diag in a namespace", &error),
                         }
-                        Err(error) => self.trouble("opening sock_diag in a namespace", &error),
                     }
                 }
-                present.into_iter().collect()
+                all.found.iter().map(|netns| netns.inum).collect()
             }
+        }
+    }
+
+    /// Gives back the sockets in others' namespaces: each would keep its namespace, and the interfaces in it, from ending.
+    fn leave(&mut self) {
+        if matches!(self.place, Where::All) {
+            let here = netns::here();
+            self.diags.retain(|&inum, _| inum == here);
         }
     }
 
@@ -184,7 +205,9 @@ impl Desk {
         let mut listed = Vec::new();
         let ports = std::mem::take(&mut self.ports);
         let mut cookies = true;
-        for inum in self.namespaces() {
+        // Looking through all files takes time, and what only a file or a socket keeps is rare.
+        let depth = if states == States::ALL { Depth::Sockets } else { Depth::Threads };
+        for inum in self.namespaces(depth) {
             let mut whole = true;
             for family in [Family::V4, Family::V6] {
                 let mut take = |row: &SockRow| {
@@ -264,6 +287,22 @@ impl Desk {
             Where::One(netns) => Some(netns.inum),
             Where::All => None,
         };
+        if matches!(self.place, Where::All) && self.lister == Lister::Diag {
+            let unreached = |desk: &Self, question: &Question| {
+                question.netns != 0 && !desk.diags.contains_key(&question.netns)
+            };
+            if questions.iter().any(|question| unreached(self, question)) {
+                self.namespaces(Depth::Threads);
+            }
+            if questions.iter().any(|question| unreached(self, question)) {
+                if self.searched.is_none_or(|(at, took)| at.elapsed() >= SEARCH.max(took * SHARE)) {
+                    self.namespaces(Depth::Sockets);
+                } else {
+                    // Whether the namespace is gone is not known yet.
+                    unasked.extend(questions.extract_if(.., |question| unreached(self, question)));
+                }
+            }
+        }
         for group in questions.chunk_by(|a, b| a.netns == b.netns) {
             let Some(inum) = group.first().map(|question| question.netns) else { continue };
             let inum = if inum == 0 { own.unwrap_or(0) } else { inum };

@@ -155,9 +155,20 @@ pub struct ListFlags {
     /// Only listening sockets
     #[arg(short = 'l', long, alias = "listen", help_heading = "Which sockets (none given: all of them)")]
     pub listening: bool,
-    /// Sockets of every network namespace, each with its namespace
-    #[arg(long, help_heading = "Which sockets (none given: all of them)")]
+    /// Every network namespace of the host, each line with its namespace
+    #[arg(long, help_heading = "Which network namespace (none given: the own one)")]
     pub all_netns: bool,
+    /// This network namespace: a name of `ip netns`, a process, a file, or an inode (net:[4026532177])
+    #[arg(
+        long,
+        value_name = "NAME|PID|PATH|INODE",
+        conflicts_with = "all_netns",
+        help_heading = "Which network namespace (none given: the own one)"
+    )]
+    pub netns: Option<String>,
+
+    #[command(flatten)]
+    pub inside: InsideFlags,
 
     /// Counters of the kernel's protocols instead of sockets (-sv: also all that are 0; -ss: none that is 0)
     #[arg(short = 's', long, action = ArgAction::Count, help_heading = "What to show")]
@@ -253,6 +264,31 @@ pub struct ListFlags {
     pub bsd: BsdFlags,
 }
 
+/// Containers, pods and control groups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct InsideFlags {
+    /// Only what is in this container: its name, or how its id begins (repeatable)
+    #[arg(long = "container", value_name = "NAME|ID", value_delimiter = ',', help_heading = "Containers")]
+    pub containers: Vec<String>,
+    /// Only what is in this pod of Kubernetes: its name or uid (repeatable)
+    #[arg(
+        long = "pod",
+        value_name = "[NAMESPACE/]NAME|UID",
+        value_delimiter = ',',
+        help_heading = "Containers"
+    )]
+    pub pods: Vec<String>,
+    /// Only what is in this control group or below it (repeatable)
+    #[arg(long = "cgroup", value_name = "PATH", help_heading = "Containers")]
+    pub cgroups: Vec<String>,
+    /// Columns with the container and the pod (--container and --pod also add them)
+    #[arg(long = "containers", help_heading = "Containers")]
+    pub show_containers: bool,
+    /// A column with the path of the control group (--cgroup also adds it)
+    #[arg(long = "cgroups", help_heading = "Containers")]
+    pub show_cgroups: bool,
+}
+
 /// How times are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TimeStyle {
@@ -267,6 +303,22 @@ pub enum TimeStyle {
 
 #[derive(Debug, Args)]
 pub struct TraceFlags {
+    /// TCP
+    #[arg(short = 't', long, help_heading = "Which sockets (none given: TCP)")]
+    pub tcp: bool,
+    /// UDP and UDP-Lite, as repeated listings show them: what lives for less than 0.2 seconds may be missed
+    #[arg(short = 'u', long, help_heading = "Which sockets (none given: TCP)")]
+    pub udp: bool,
+    /// Unix sockets, in the same way
+    #[arg(short = 'x', long, help_heading = "Which sockets (none given: TCP)")]
+    pub unix: bool,
+    /// MPTCP; its subflows are TCP (-t)
+    #[arg(long, help_heading = "Which sockets (none given: TCP)")]
+    pub mptcp: bool,
+    /// SCTP
+    #[arg(short = 'S', long, help_heading = "Which sockets (none given: TCP)")]
+    pub sctp: bool,
+
     /// Only connections with this local or foreign port (repeatable)
     #[arg(long = "port", value_name = "PORT", value_delimiter = ',', help_heading = "Which connections")]
     pub ports: Vec<u16>,
@@ -293,10 +345,10 @@ pub struct TraceFlags {
     /// Only connections of processes with this name (repeatable)
     #[arg(long = "comm", value_name = "NAME", help_heading = "Which connections")]
     pub comms: Vec<String>,
-    /// Only this network namespace, not the one enetstat runs in: a name, a PID or a path
+    /// Only this network namespace, not the one enetstat runs in: a name, a process, a file or an inode
     #[arg(
         long,
-        value_name = "NAME|PID|PATH",
+        value_name = "NAME|PID|PATH|INODE",
         conflicts_with = "all_netns",
         help_heading = "Which connections"
     )]
@@ -304,6 +356,9 @@ pub struct TraceFlags {
     /// Every network namespace of the host
     #[arg(long, help_heading = "Which connections")]
     pub all_netns: bool,
+
+    #[command(flatten)]
+    pub inside: InsideFlags,
 
     /// One line for each finished connection instead of one for each change
     #[arg(long, help_heading = "What to show")]

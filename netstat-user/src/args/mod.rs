@@ -4,6 +4,7 @@ pub mod bsd;
 pub mod compat;
 pub mod flags;
 pub mod plan;
+pub mod select;
 pub mod tables;
 mod value;
 

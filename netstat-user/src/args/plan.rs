@@ -2,7 +2,8 @@
 
 use super::bsd::{self, BsdPlan};
 use super::compat::{CompatPlan, Family as AddressFamily};
-use super::flags::{Command, Flags, ListFlags, TraceFlags};
+use super::flags::{Command, Flags, InsideFlags, ListFlags, TraceFlags};
+pub use super::select::{InsidePlan, Traced};
 use super::tables::{self, GroupsPlan, InterfacesPlan, MasqueradePlan, RoutesPlan};
 use crate::model::{Comm, Family, Protocol, States, TcpState};
 use crate::view::{Filter, Protocols};
@@ -59,6 +60,9 @@ pub enum Plan {
     Interfaces(InterfacesPlan),
     Groups(GroupsPlan),
     Masquerade(MasqueradePlan),
+    /// One of those above, of other network namespaces than the own one: a listing and counters of all namespaces see to
+    /// that themselves.
+    Elsewhere(Scope, Box<Self>),
     Trace(Box<TracePlan>),
     /// With the tier to force.
     Capabilities(Option<String>),
@@ -141,6 +145,7 @@ pub struct ListPlan {
     pub json: bool,
     pub verbose: bool,
     pub all_netns: bool,
+    pub inside: InsidePlan,
     pub tier: ListTier,
 }
 
@@ -182,7 +187,7 @@ pub enum Scope {
     /// The one the program runs in.
     #[default]
     Own,
-    /// A name, a PID or a path.
+    /// A name, a process, a path or an inode.
     One(String),
     All,
 }
@@ -190,6 +195,7 @@ pub enum Scope {
 /// A trace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracePlan {
+    pub protocols: Traced,
     pub time: TimeStyle,
     /// One line for each finished connection instead of one for each change.
     pub close: bool,
@@ -200,6 +206,7 @@ pub struct TracePlan {
     pub queue_interval: Duration,
     pub filter: Filter,
     pub scope: Scope,
+    pub inside: InsidePlan,
     pub tier: Option<String>,
     /// A power of two, at least a page; `None`: the program's choice.
     pub ring_bytes: Option<u32>,
@@ -215,14 +222,24 @@ impl TryFrom<Flags> for Plan {
 
     fn try_from(flags: Flags) -> Result<Self, UsageError> {
         Ok(match flags.command {
-            None => match bsd::flags::of(&flags.list)?.map(|plan| Ok(Self::Bsd(Box::new(plan)))) {
-                Some(plan) => return plan,
-                None => match tables::plan(&flags.list)? {
-                    Some(plan) => plan,
-                    None if flags.list.statistics > 0 => Self::Statistics(statistics(&flags.list)?),
-                    None => Self::List(list(flags.list)?),
-                },
-            },
+            None => {
+                let (netns, all_netns) = (flags.list.netns.clone(), flags.list.all_netns);
+                let (plan, everywhere) = match bsd::flags::of(&flags.list)? {
+                    Some(plan) => (Self::Bsd(Box::new(plan)), all_netns),
+                    None => match tables::plan(&flags.list)? {
+                        Some(plan) => (plan, all_netns),
+                        None if flags.list.statistics > 0 => {
+                            (Self::Statistics(statistics(&flags.list)?), false)
+                        }
+                        None => (Self::List(list(flags.list)?), false),
+                    },
+                };
+                match (netns, everywhere) {
+                    (Some(word), _) => Self::Elsewhere(Scope::One(word), Box::new(plan)),
+                    (None, true) => Self::Elsewhere(Scope::All, Box::new(plan)),
+                    (None, false) => plan,
+                }
+            }
             Some(Command::Trace(flags)) => Self::Trace(Box::new(trace(*flags)?)),
             Some(Command::Capabilities(flags)) => Self::Capabilities(flags.tier),
             Some(Command::Schema) => Self::Schema,
@@ -268,6 +285,7 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
         json: flags.json,
         verbose: flags.verbose,
         all_netns: flags.all_netns,
+        inside: InsidePlan::of(flags.inside),
         tier,
         ..selected
     })
@@ -278,6 +296,11 @@ fn statistics(flags: &ListFlags) -> Result<StatisticsPlan, UsageError> {
     for (given, flag, why) in [
         (flags.unix, "-x", "the kernel does not count what unix sockets do"),
         (flags.keep_closed.is_some(), "--keep-closed", "a counter does not end"),
+        (
+            flags.inside != InsideFlags::default(),
+            "--container and the like",
+            "the kernel counts for a namespace",
+        ),
         (
             flags.tier.as_deref().is_some_and(|tier| tier != "procfs"),
             "--tier",
@@ -389,6 +412,7 @@ fn tables(flags: &ListFlags) -> ListPlan {
 
 fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {
     let queues = Queues::from(flags.queues);
+    let protocols = Traced::of(&flags);
     match queues {
         Queues::Off => {}
         _ if !flags.close => {}
@@ -407,6 +431,7 @@ fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {
     });
     let states: Vec<TcpState> = flags.states;
     Ok(TracePlan {
+        protocols,
         time: flags.time.unwrap_or_default(),
         close: flags.close,
         json: flags.json,
@@ -425,6 +450,7 @@ fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {
             (None, true) => Scope::All,
             (None, false) => Scope::Own,
         },
+        inside: InsidePlan::of(flags.inside),
         tier: flags.tier,
         ring_bytes: flags.ring_size,
         keep_closed: flags.keep_closed,

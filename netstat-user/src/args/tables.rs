@@ -1,7 +1,7 @@
 //! What is to be done about displays that are no tables of sockets: routes, interfaces, memberships, masquerading.
 
 use super::compat::Family as Named;
-use super::flags::ListFlags;
+use super::flags::{InsideFlags, ListFlags};
 use super::plan::{Plan, UsageError};
 use crate::model::Family;
 use std::time::Duration;
@@ -110,8 +110,8 @@ pub fn plan(flags: &ListFlags) -> Result<Option<Plan>, UsageError> {
         ("-l", flags.listening),
         ("-p", flags.programs),
         ("-o", flags.timers),
-        ("--all-netns", flags.all_netns),
         ("--keep-closed", flags.keep_closed.is_some()),
+        ("--container and the like", flags.inside != InsideFlags::default()),
         ("--tier", flags.tier.is_some()),
     ] {
         if given {

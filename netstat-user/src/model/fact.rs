@@ -1,6 +1,6 @@
 //! Everything the table can be told, whoever noticed it.
 
-use super::{Comm, Family, Mono, Pid, Process, Reset, SockRow, TcpState, Tuple};
+use super::{BesideListing, BesideMoved, Comm, Family, Mono, Pid, Process, Reset, SockRow, TcpState, Tuple};
 pub use netstat_common::event::{Direction, How as Seen, Mini};
 use std::num::NonZeroU64;
 
@@ -159,7 +159,7 @@ pub struct PortSeen {
 }
 
 /// One record of the kernel half.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
     Moved(Moved),
     /// A child was cloned from a listener (LISTEN -> SYN_RECV); the [`Moved`] that follows has its pointer.
@@ -173,6 +173,8 @@ pub enum Event {
     Mini(MiniSeen),
     Port(PortSeen),
     Reset(ResetSeen),
+    /// A socket of MPTCP or SCTP changed its state.
+    Beside(BesideMoved),
 }
 
 /// A set of states, one bit each (`1 << state`), as sock_diag takes it.
@@ -247,6 +249,8 @@ pub struct Holder {
 pub enum Fact {
     Event(Event),
     Listing(Listing),
+    /// One pass over sockets of UDP and unix.
+    Beside(BesideListing),
     Answer(Answer),
     /// One pass over /proc/PID/fd.
     Holders(Vec<Holder>),

@@ -1,10 +1,12 @@
 //! What enetstat knows, as types: no source and no output is mentioned here.
 
+pub mod beside;
 pub mod counter;
 pub mod display;
 pub mod endpoint;
 pub mod fact;
 pub mod link;
+pub mod lodging;
 pub mod masquerade;
 pub mod other;
 pub mod process;
@@ -14,6 +16,7 @@ pub mod sock;
 pub mod time;
 pub mod told;
 
+pub use beside::{Beside, BesideChange, BesideListing, BesideMoved, Doing, Transport, UnixName};
 pub use counter::{Counter, Group};
 pub use display::{MulticastRoute, Softnet, Vif};
 pub use endpoint::{Endpoint, Family, Tuple};
@@ -22,6 +25,7 @@ pub use fact::{
     PortSeen, Question, QueueChange, ResetSeen, SockId, States, Totals,
 };
 pub use link::{Address4, Address6, Counters, Interface, Membership};
+pub use lodging::{Container, Lodging, Pod, Runtime};
 pub use masquerade::Masqueraded;
 pub use other::{
     Congestion, Detail, Memory, Neighbour, NetlinkRow, Nexthop, PacketRow, TcpDetail, UnixDetail, VsockRow,

@@ -79,6 +79,8 @@ pub struct SockRow {
     pub drops: Option<u64>,
     /// IPV6_V6ONLY.
     pub v6only: Option<bool>,
+    /// Inode of the socket's cgroup (v2). `None` from procfs, before 5.8, and of a request or timewait socket.
+    pub cgroup: Option<NonZeroU64>,
     /// Counters, when asked for; of a listener only `segs_in`, its half-open connections.
     pub totals: Option<Totals>,
 }
@@ -92,6 +94,20 @@ pub enum UnixKind {
     Rdm,
     Seqpacket,
     Other(u16),
+}
+
+impl UnixKind {
+    /// One word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Dgram => "dgram",
+            Self::Raw => "raw",
+            Self::Rdm => "rdm",
+            Self::Seqpacket => "seqpacket",
+            Self::Other(_) => "unknown",
+        }
+    }
 }
 
 /// State of a unix socket, as netstat prints it (`SS_*` of /proc/net/unix).

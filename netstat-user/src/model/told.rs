@@ -255,6 +255,27 @@ pub struct Repair {
 pub enum Told {
     Transition(Transition),
     Ended(Ended),
-    Queue { change: super::QueueChange, conn: Conn },
+    Queue {
+        change: super::QueueChange,
+        conn: Conn,
+    },
     Repaired(Repair),
+    /// A socket beside TCP.
+    Socket(super::BesideChange),
+}
+
+impl Told {
+    /// Where the socket is that it speaks of, and whose it is.
+    pub fn place(&self) -> Option<(&Identity, Option<Pid>)> {
+        let conn = match self {
+            Self::Transition(transition) => &transition.conn,
+            Self::Ended(ended) => &ended.conn,
+            Self::Queue { conn, .. } => conn,
+            Self::Socket(change) => {
+                return Some((&change.socket.identity, change.socket.owner.map(|(pid, _)| pid)));
+            }
+            Self::Repaired(_) => return None,
+        };
+        Some((&conn.identity, conn.owner.map(|owner| owner.pid)))
+    }
 }

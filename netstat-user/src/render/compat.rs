@@ -332,6 +332,7 @@ mod tests {
             timer: Timer { kind: TimerKind::Off, expires_ms: 0, retransmits: 0, probes: 0 },
             drops: None,
             v6only: None,
+            cgroup: None,
             totals: None,
         };
         let mut out = Vec::new();

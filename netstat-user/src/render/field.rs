@@ -71,6 +71,7 @@ const NB: u32 = Kind::Neighbour as u32;
 const NH: u32 = Kind::Nexthop as u32;
 const VI: u32 = Kind::MulticastInterface as u32;
 const MR: u32 = Kind::MulticastRoute as u32;
+const X: u32 = Kind::Change as u32;
 /// Every kind.
 const ANY: u32 = u32::MAX;
 /// Kinds that speak of one connection.
@@ -88,9 +89,11 @@ const STATES: Type = Type::OneOf(&[
     "last_ack",
     "listen",
     "closing",
+    "unconnected",
 ]);
 
-const TRANSPORTS: Type = Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix", "packet", "netlink", "vsock"]);
+const TRANSPORTS: Type = Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix", "packet", "netlink", "vsock", "mptcp",
+    "sctp"]);
 
 /// A field of this table or of another one like it.
 pub trait Listed: Copy {
@@ -128,56 +131,76 @@ fields! {
         "When it happened; of a listing, when that was made.";
     Kind = "enetstat.kind", Type::Text, ANY, always ANY,
         "What the object is about.";
-    Transport = "network.transport", TRANSPORTS, CONN | S, always CONN | S,
+    Transport = "network.transport", TRANSPORTS, CONN | S | X, always CONN | S | X,
         "Protocol. All but tcp, udp and unix are values of our own.";
-    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S | N | RT | GR | MQ | NB | NH | VI | MR,
+    NetworkType = "network.type", Type::OneOf(&["ipv4", "ipv6"]), CONN | S | N | RT | GR | MQ | NB | NH | VI | MR | X,
         always CONN | RT | GR | MQ | NB | VI | MR,
         "Address family; of a socket its own: an IPv6 socket that talks IPv4 is ipv6. Left out of a \
         counter that counts both.";
-    LocalAddress = "network.local.address", Type::Text, CONN | S, always CONN,
+    LocalAddress = "network.local.address", Type::Text, CONN | S | X, always CONN,
         "Local IP address.";
-    LocalPort = "network.local.port", Type::Integer, CONN | S, always 0,
+    LocalPort = "network.local.port", Type::Integer, CONN | S | X, always 0,
         "Local port; of a raw socket the protocol number. Left out before a port is chosen.";
-    PeerAddress = "network.peer.address", Type::Text, CONN | S, always CONN,
+    PeerAddress = "network.peer.address", Type::Text, CONN | S | X, always CONN,
         "Foreign IP address; the unspecified address when there is none.";
-    PeerPort = "network.peer.port", Type::Integer, CONN | S, always 0,
+    PeerPort = "network.peer.port", Type::Integer, CONN | S | X, always 0,
         "Foreign port. Left out when there is no peer.";
-    State = "network.connection.state", STATES, CONN | S, always CONN,
-        "State; of a transition, the one reached. Of TCP, and of UDP sockets with a peer.";
-    Pid = "process.pid", Type::Integer, CONN | S, always 0,
+    State = "network.connection.state", STATES, CONN | S | X, always CONN | X,
+        "State; of a change, the one reached. Of a listed socket only of TCP, and of UDP with a peer. unconnected: it has no \
+        peer and does not listen.";
+    Pid = "process.pid", Type::Integer, CONN | S | X, always 0,
         "Process the connection belongs to.";
-    User = "user.id", Type::Text, CONN | S, always 0,
+    User = "user.id", Type::Text, CONN | S | X, always 0,
         "Numeric user id of the socket.";
-    Comm = "enetstat.process.comm", Type::Text, CONN | S, always 0,
+    Comm = "enetstat.process.comm", Type::Text, CONN | S | X, always 0,
         "Name of the process (comm), when it is UTF-8.";
-    CommHex = "enetstat.process.comm_hex", Type::Hex, CONN | S, always 0,
+    CommHex = "enetstat.process.comm_hex", Type::Hex, CONN | S | X, always 0,
         "Name of the process in hexadecimal, when it is not UTF-8.";
-    OwnerHow = "enetstat.owner.how", Type::OneOf(&["opened", "accepted", "held", "used", "closed", "inherited"]), CONN | S,
-        always 0, "How the process is known to own it: it called connect or listen; accept gave it; it holds a file of \
+    OwnerHow = "enetstat.owner.how", Type::OneOf(&["opened", "accepted", "held", "used", "closed", "inherited"]), CONN | S | X, always 0, "How the process is known to own it: it called connect or listen; accept gave it; it holds a file of \
         it; it sent or received; it closed it; it owns the listener and nobody has accepted the connection yet.";
-    Netns = "enetstat.netns", Type::Integer, CONN | S | N, always 0,
+    Netns = "enetstat.netns", Type::Integer, CONN | S | N | RT | IF | GR | MQ | X, always 0,
         "Inode of the network namespace.";
-    Cookie = "enetstat.socket.cookie", Type::Integer64, CONN | S, always 0,
+    Cookie = "enetstat.socket.cookie", Type::Integer64, CONN | S | X, always 0,
         "The kernel's socket cookie.";
     Connection = "enetstat.connection.id", Type::Integer, CONN | S, always CONN,
         "Number of the connection within this run of the program: the same in all lines about it. The cookie may come \
         to be known only later, where the kernel does not tell it to tracing programs.";
-    Inode = "enetstat.socket.inode", Type::Integer64, CONN | S, always 0,
+    Inode = "enetstat.socket.inode", Type::Integer64, CONN | S | X, always 0,
         "Inode of the socket. Left out when no file holds it.";
-    Cgroup = "enetstat.cgroup.id", Type::Integer64, CONN | S, always 0,
+    Cgroup = "enetstat.cgroup.id", Type::Integer64, CONN | S | X, always 0,
         "Inode of the socket's cgroup (v2).";
+    CgroupPath = "enetstat.cgroup.path", Type::Text, CONN | S | X, always 0,
+        "Path of the socket's cgroup (v2), or of its process where that is managed by version 1, when it is UTF-8. / is the \
+        root. Left out when the cgroup was gone before it could be asked about.";
+    CgroupPathHex = "enetstat.cgroup.path_hex", Type::Hex, CONN | S | X, always 0,
+        "The path in hexadecimal, when it is not UTF-8.";
+    ContainerId = "container.id", Type::Text, CONN | S | X, always 0,
+        "The container that the socket was made in; of LXC and systemd-nspawn its name.";
+    ContainerName = "container.name", Type::Text, CONN | S | X, always 0,
+        "Its name. Left out when its runtime's files do not tell.";
+    ContainerRuntime = "container.runtime.name", Type::OneOf(&["docker", "containerd", "cri-o", "podman", "lxc",
+        "systemd-nspawn"]), CONN | S | X, always 0,
+        "What made it.";
+    PodUid = "k8s.pod.uid", Type::Text, CONN | S | X, always 0,
+        "The Kubernetes pod.";
+    PodName = "k8s.pod.name", Type::Text, CONN | S | X, always 0,
+        "Its name.";
+    PodNamespace = "k8s.namespace.name", Type::Text, CONN | S | X, always 0,
+        "Its namespace in Kubernetes.";
+    PodContainer = "k8s.container.name", Type::Text, CONN | S | X, always 0,
+        "Name of the container in the pod's specification.";
     Interface = "enetstat.interface.index", Type::Integer, CONN | S | IF | GR | NB | NH, always IF | GR | NB,
         "The interface; of a socket, the one it is bound to.";
-    From = "enetstat.state.from", STATES, T | C, always T | C,
+    From = "enetstat.state.from", STATES, T | C | X, always T | C | X,
         "State left.";
-    Spent = "enetstat.state.spent_ns", Type::Integer64, T, always 0,
+    Spent = "enetstat.state.spent_ns", Type::Integer64, T | X, always 0,
         "Nanoseconds spent in the state left.";
-    Learnt = "enetstat.learnt", Type::OneOf(&["event", "deduced", "listing"]), T, always T,
+    Learnt = "enetstat.learnt", Type::OneOf(&["event", "deduced", "listing"]), T | X, always T | X,
         "How it is known: reported as it happened; concluded and confirmed; a listing showed it, and it happened at some \
         time before.";
     Actor = "enetstat.actor.pid", Type::Integer, T | Q, always 0,
         "Process that caused it. Left out when the network or a timer did.";
-    Error = "enetstat.error", Type::Text, T | C, always 0,
+    Error = "enetstat.error", Type::Text, T | C | X, always 0,
         "Error of the socket at that moment (ECONNREFUSED).";
     Reason = "enetstat.end.reason", Type::OneOf(&["closed", "reset", "aborted", "refused", "timed_out", "unreachable",
         "given_up", "destroyed", "listener_closed", "killed", "failed"]), T | C, always 0,
@@ -250,9 +273,9 @@ fields! {
         "Half-open connections of a listener (SYN received, final ACK not). Left out when several listeners share them.";
     ListenerDropped = "enetstat.listener.dropped", Type::Integer64, T | S, always 0,
         "SYNs and connections that a listener has dropped in its life, because a queue was full or for another reason.";
-    QueueReceive = "enetstat.queue.receive", Type::Integer, Q | S | T | C, always Q,
+    QueueReceive = "enetstat.queue.receive", Type::Integer, Q | S | T | C | X, always Q,
         "Bytes received and not read; of a listener the connections waiting for accept. With CLOSE: never read.";
-    QueueSend = "enetstat.queue.send", Type::Integer, Q | S | T | C, always Q,
+    QueueSend = "enetstat.queue.send", Type::Integer, Q | S | T | C | X, always Q,
         "Bytes not acknowledged; of a listener the backlog limit, left out where /proc does not tell it. With CLOSE: written \
         and never acknowledged.";
     QueueCause = "enetstat.queue.cause", Type::OneOf(&["send", "receive", "final"]), Q, always Q,
@@ -269,17 +292,19 @@ fields! {
         "Retransmissions so far.";
     TimerProbes = "enetstat.timer.probes", Type::Integer, S, always 0,
         "Unanswered probes so far.";
-    Drops = "enetstat.drops", Type::Integer64, S, always 0,
+    Drops = "enetstat.drops", Type::Integer64, S | X, always 0,
         "Datagrams dropped.";
+    Dropped = "enetstat.dropped", Type::Integer64, X, always 0,
+        "Datagrams dropped since the line before about the socket.";
     V6Only = "enetstat.v6only", Type::Bool, S, always 0,
         "Whether the socket takes IPv6 only.";
     RawState = "enetstat.raw.state", Type::Integer, S, always 0,
         "State number of a raw socket: 1 connected, 7 not.";
-    UnixPath = "enetstat.unix.path", Type::Text, S, always 0,
+    UnixPath = "enetstat.unix.path", Type::Text, S | X, always 0,
         "Path, when it is UTF-8. An abstract name starts with @ and has its NUL bytes shown as @.";
-    UnixPathHex = "enetstat.unix.path_hex", Type::Hex, S, always 0,
+    UnixPathHex = "enetstat.unix.path_hex", Type::Hex, S | X, always 0,
         "Path in hexadecimal, when it is not UTF-8.";
-    UnixType = "enetstat.unix.type", Type::OneOf(&["stream", "dgram", "raw", "rdm", "seqpacket", "unknown"]), S, always 0,
+    UnixType = "enetstat.unix.type", Type::OneOf(&["stream", "dgram", "raw", "rdm", "seqpacket", "unknown"]), S | X, always 0,
         "Type of a unix socket.";
     UnixState = "enetstat.unix.state", Type::OneOf(&["free", "unconnected", "listening", "connecting", "connected",
         "disconnecting", "unknown"]), S, always 0,

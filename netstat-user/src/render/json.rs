@@ -5,10 +5,11 @@ use super::object::{Object, Stamp};
 use crate::model::counter::Group;
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Comm, Conn, Ended, Family, How, Learnt, Mono, Pid, Protocol, Repair, ResetNames, SockRow,
-    TcpState, TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState, Way, Why,
+    BesideChange, Clock, Comm, Conn, Doing, Ended, Family, How, Learnt, Lodging, Mono, Pid, Protocol, Repair,
+    ResetNames, Runtime, SockRow, TcpState, TimerKind, Told, Totals, Transition, Transport, UnixRow, UnixState, Way, Why,
 };
 use std::net::IpAddr;
+use std::rc::Rc;
 
 /// Writes what the table says, and the rows of listings.
 pub struct Json {
@@ -16,16 +17,23 @@ pub struct Json {
     close: bool,
     stamp: Stamp,
     resets: ResetNames,
+    lodging: Rc<Lodging>,
 }
 
 impl Json {
     pub fn new(close: bool, clock: Clock) -> Self {
-        Self { close, stamp: Stamp::new(clock), resets: ResetNames::default() }
+        let lodging = Rc::new(Lodging::UNKNOWN);
+        Self { close, stamp: Stamp::new(clock), resets: ResetNames::default(), lodging }
     }
 
     /// Tells what the kernel calls the reasons of its resets.
     pub fn name_resets(&mut self, names: ResetNames) {
         self.resets = names;
+    }
+
+    /// Where the sockets live that are written from now on.
+    pub fn set_lodging(&mut self, lodging: Rc<Lodging>) {
+        self.lodging = lodging;
     }
 
     /// Replaces the clock; see [`Clock`].
@@ -41,7 +49,7 @@ impl Json {
             Told::Transition(_) | Told::Ended(_) => {}
             Told::Queue { change, conn } => {
                 let mut object = Object::begin(out, Kind::Queue, self.stamp.at(change.at));
-                connection(&mut object, conn);
+                connection(&mut object, conn, &self.lodging);
                 object.integer(Field::QueueReceive, change.rqueue);
                 object.integer(Field::QueueSend, change.wqueue);
                 let cause: &[u8] = match change.direction {
@@ -57,6 +65,10 @@ impl Json {
                 }
                 object.end();
             }
+            Told::Socket(change) if !self.close || change.socket.doing == Doing::Gone => {
+                self.beside(out, change);
+            }
+            Told::Socket(_) => {}
             Told::Repaired(repair) => self.repair(out, repair),
         }
     }
@@ -64,17 +76,12 @@ impl Json {
     fn transition(&mut self, out: &mut Vec<u8>, transition: &Transition) {
         let Transition { at, from, to: _, spent, learnt, err, actor, conn, why, totals } = transition;
         let mut object = Object::begin(out, Kind::Transition, self.stamp.at(*at));
-        connection(&mut object, conn);
+        connection(&mut object, conn, &self.lodging);
         object.text(Field::From, from.otel().as_bytes());
         if let Some(spent) = spent {
             object.integer64(Field::Spent, nanoseconds(*spent));
         }
-        let learnt: &[u8] = match learnt {
-            Learnt::Event => b"event",
-            Learnt::Deduced => b"deduced",
-            Learnt::Listing => b"listing",
-        };
-        object.text(Field::Learnt, learnt);
+        object.text(Field::Learnt, learnt_word(*learnt));
         if let Some(actor) = actor {
             object.integer(Field::Actor, actor.get());
         }
@@ -93,7 +100,7 @@ impl Json {
     fn ended(&mut self, out: &mut Vec<u8>, ended: &Ended) {
         let Ended { at, conn, from, err, why, totals } = ended;
         let mut object = Object::begin(out, Kind::Connection, self.stamp.at(*at));
-        connection(&mut object, conn);
+        connection(&mut object, conn, &self.lodging);
         object.text(Field::From, from.otel().as_bytes());
         if let Some(opened) = conn.opened {
             object.integer64(Field::Duration, nanoseconds(at.since(opened)));
@@ -102,6 +109,69 @@ impl Json {
         if let Some(totals) = totals {
             numbers(&mut object, totals);
             at_close(&mut object, totals);
+        }
+        object.end();
+    }
+
+    fn beside(&mut self, out: &mut Vec<u8>, change: &BesideChange) {
+        let BesideChange { at, from, spent, learnt, err, socket, dropped } = change;
+        let mut object = Object::begin(out, Kind::Change, self.stamp.at(*at));
+        object.text(Field::Transport, socket.transport.name().as_bytes());
+        let identity = &socket.identity;
+        match socket.transport {
+            Transport::Unix(kind) => {
+                object.text(Field::UnixType, kind.name().as_bytes());
+                if !socket.name.bytes().is_empty() {
+                    object.bytes(Field::UnixPath, Field::UnixPathHex, socket.name.bytes());
+                }
+            }
+            _ => {
+                let (local, foreign) = (identity.tuple.local(), identity.tuple.foreign());
+                ends(
+                    &mut object,
+                    identity.tuple.family,
+                    (local.addr, local.port),
+                    (foreign.addr, foreign.port),
+                );
+            }
+        }
+        object.text(Field::State, socket.doing.otel().as_bytes());
+        object.text(Field::From, from.otel().as_bytes());
+        if let Some(spent) = spent {
+            object.integer64(Field::Spent, nanoseconds(*spent));
+        }
+        object.text(Field::Learnt, learnt_word(*learnt));
+        if let Some((pid, comm)) = &socket.owner {
+            object.integer(Field::Pid, pid.get());
+            if !comm.bytes().is_empty() {
+                object.bytes(Field::Comm, Field::CommHex, comm.bytes());
+            }
+            object.text(Field::OwnerHow, how_word(socket.how));
+        }
+        user(&mut object, identity.uid);
+        netns(&mut object, identity.netns);
+        if let Some(cookie) = socket.id.cookie {
+            object.integer64(Field::Cookie, cookie.get());
+        }
+        if socket.inode != 0 {
+            object.integer64(Field::Inode, socket.inode.into());
+        }
+        if let Some(cgroup) = identity.cgroup {
+            object.integer64(Field::Cgroup, cgroup.get());
+        }
+        lives(&mut object, &self.lodging);
+        if let Some((receive, send)) = socket.queues {
+            object.integer(Field::QueueReceive, receive);
+            object.integer(Field::QueueSend, send);
+        }
+        if let Some(drops) = socket.drops {
+            object.integer64(Field::Drops, drops);
+        }
+        if *dropped > 0 {
+            object.integer64(Field::Dropped, *dropped);
+        }
+        if *err != 0 {
+            object.errno(Field::Error, *err);
         }
         object.end();
     }
@@ -160,6 +230,10 @@ impl Json {
         if row.inode != 0 {
             object.integer64(Field::Inode, row.inode.into());
         }
+        if let Some(cgroup) = row.cgroup {
+            object.integer64(Field::Cgroup, cgroup.get());
+        }
+        lives(&mut object, &self.lodging);
         if row.bound_if != 0 {
             object.integer(Field::Interface, row.bound_if);
         }
@@ -197,7 +271,7 @@ impl Json {
     /// Appends a TCP connection that reached CLOSE at `closed`, for a listing made at `at`. What is left out is not known.
     pub fn closed(&mut self, out: &mut Vec<u8>, at: Mono, closed: Mono, conn: &Conn) {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
-        connection(&mut object, conn);
+        connection(&mut object, conn, &self.lodging);
         if let Some(opened) = conn.opened {
             object.integer64(Field::Duration, nanoseconds(closed.since(opened)));
         }
@@ -224,15 +298,8 @@ impl Json {
         if row.inode != 0 {
             object.integer64(Field::Inode, row.inode);
         }
-        let kind: &[u8] = match row.kind {
-            UnixKind::Stream => b"stream",
-            UnixKind::Dgram => b"dgram",
-            UnixKind::Raw => b"raw",
-            UnixKind::Rdm => b"rdm",
-            UnixKind::Seqpacket => b"seqpacket",
-            UnixKind::Other(_) => b"unknown",
-        };
-        object.text(Field::UnixType, kind);
+        lives(&mut object, &self.lodging);
+        object.text(Field::UnixType, row.kind.name().as_bytes());
         let state: &[u8] = match row.state {
             UnixState::Free => b"free",
             UnixState::Unconnected if row.listening => b"listening",
@@ -284,6 +351,25 @@ fn otel(family: Family) -> &'static [u8] {
     }
 }
 
+fn how_word(how: How) -> &'static [u8] {
+    match how {
+        How::Inherited => b"inherited",
+        How::Closed => b"closed",
+        How::Used => b"used",
+        How::Held => b"held",
+        How::Accepted => b"accepted",
+        How::Opened => b"opened",
+    }
+}
+
+fn learnt_word(learnt: Learnt) -> &'static [u8] {
+    match learnt {
+        Learnt::Event => b"event",
+        Learnt::Deduced => b"deduced",
+        Learnt::Listing => b"listing",
+    }
+}
+
 fn nanoseconds(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -314,7 +400,7 @@ fn netns(object: &mut Object<'_>, inum: u32) {
     }
 }
 
-fn connection(object: &mut Object<'_>, conn: &Conn) {
+fn connection(object: &mut Object<'_>, conn: &Conn, lodging: &Lodging) {
     let tuple = &conn.identity.tuple;
     object.text(Field::Transport, b"tcp");
     let (local, foreign) = (tuple.local(), tuple.foreign());
@@ -325,15 +411,7 @@ fn connection(object: &mut Object<'_>, conn: &Conn) {
         if !owner.comm.bytes().is_empty() {
             object.bytes(Field::Comm, Field::CommHex, owner.comm.bytes());
         }
-        let how: &[u8] = match owner.how {
-            How::Inherited => b"inherited",
-            How::Closed => b"closed",
-            How::Used => b"used",
-            How::Held => b"held",
-            How::Accepted => b"accepted",
-            How::Opened => b"opened",
-        };
-        object.text(Field::OwnerHow, how);
+        object.text(Field::OwnerHow, how_word(owner.how));
     }
     user(object, conn.identity.uid);
     netns(object, conn.identity.netns);
@@ -347,6 +425,7 @@ fn connection(object: &mut Object<'_>, conn: &Conn) {
     if let Some(cgroup) = conn.identity.cgroup {
         object.integer64(Field::Cgroup, cgroup.get());
     }
+    lives(object, lodging);
     if tuple.bound_if != 0 {
         object.integer(Field::Interface, tuple.bound_if);
     }
@@ -370,6 +449,29 @@ fn connection(object: &mut Object<'_>, conn: &Conn) {
         if let Some(us) = us {
             object.integer(field, us);
         }
+    }
+}
+
+fn lives(object: &mut Object<'_>, lodging: &Lodging) {
+    let Lodging { cgroup, container, pod } = lodging;
+    if let Some(path) = cgroup {
+        object.bytes(Field::CgroupPath, Field::CgroupPathHex, path);
+    }
+    let mut told = |field, text: Option<&str>| {
+        if let Some(text) = text {
+            object.text(field, text.as_bytes());
+        }
+    };
+    if let Some(container) = container {
+        told(Field::ContainerId, Some(&container.id));
+        told(Field::ContainerName, container.name.as_deref());
+        told(Field::ContainerRuntime, container.runtime.map(Runtime::name));
+    }
+    if let Some(pod) = pod {
+        told(Field::PodUid, Some(&pod.uid));
+        told(Field::PodName, pod.name.as_deref());
+        told(Field::PodNamespace, pod.namespace.as_deref());
+        told(Field::PodContainer, pod.container.as_deref());
     }
 }
 

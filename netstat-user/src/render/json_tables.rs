@@ -12,15 +12,28 @@ use crate::model::{Clock, Counters, Family, Hop, Interface, Masqueraded, Members
 use std::net::IpAddr;
 
 /// Writes rows, each with the time at which it was listed.
-pub struct JsonTables(Stamp);
+pub struct JsonTables {
+    stamp: Stamp,
+    /// Inode of the network namespace; 0: unknown.
+    netns: u32,
+}
 
 impl JsonTables {
-    pub fn new(clock: Clock) -> Self {
-        Self(Stamp::new(clock))
+    /// Of the network namespace with this inode; 0: unknown.
+    pub fn new(clock: Clock, netns: u32) -> Self {
+        Self { stamp: Stamp::new(clock), netns }
+    }
+
+    fn begin<'a>(&mut self, out: &'a mut Vec<u8>, kind: Kind, at: Mono) -> Object<'a> {
+        let mut object = Object::begin(out, kind, self.stamp.at(at));
+        if self.netns != 0 {
+            object.integer(Field::Netns, self.netns);
+        }
+        object
     }
 
     pub fn route(&mut self, out: &mut Vec<u8>, at: Mono, route: &Route, labels: &dyn Labels) {
-        let mut object = Object::begin(out, Kind::Route, self.0.at(at));
+        let mut object = self.begin(out, Kind::Route, at);
         family(&mut object, route.family);
         object.text(Field::RouteKind, route.kind.name().as_bytes());
         net(&mut object, Field::RouteDestination, route.destination);
@@ -65,7 +78,7 @@ impl JsonTables {
     }
 
     pub fn interface(&mut self, out: &mut Vec<u8>, at: Mono, interface: &Interface) {
-        let mut object = Object::begin(out, Kind::Interface, self.0.at(at));
+        let mut object = self.begin(out, Kind::Interface, at);
         object.integer(Field::Interface, interface.index);
         object.bytes(Field::InterfaceName, Field::InterfaceNameHex, &interface.name);
         let words = INTERFACE_FLAGS.iter().enumerate().filter(|(bit, _)| interface.flags >> bit & 1 == 1);
@@ -97,7 +110,7 @@ impl JsonTables {
     }
 
     pub fn membership(&mut self, out: &mut Vec<u8>, at: Mono, membership: &Membership) {
-        let mut object = Object::begin(out, Kind::Membership, self.0.at(at));
+        let mut object = self.begin(out, Kind::Membership, at);
         family(&mut object, membership.family());
         object.integer(Field::Interface, membership.interface);
         object.bytes(Field::InterfaceName, Field::InterfaceNameHex, &membership.name);
@@ -107,7 +120,7 @@ impl JsonTables {
     }
 
     pub fn masquerade(&mut self, out: &mut Vec<u8>, at: Mono, entry: &Masqueraded) {
-        let mut object = Object::begin(out, Kind::Masquerade, self.0.at(at));
+        let mut object = self.begin(out, Kind::Masquerade, at);
         family(&mut object, entry.family);
         object.integer(Field::IpProtocol, entry.protocol);
         object.address(Field::SourceAddress, entry.source.0);

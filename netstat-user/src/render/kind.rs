@@ -21,11 +21,12 @@ pub enum Kind {
     Softnet = 16384,
     MulticastInterface = 32768,
     MulticastRoute = 65536,
+    Change = 131_072,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Transition,
         Self::Connection,
         Self::Queue,
@@ -43,6 +44,7 @@ impl Kind {
         Self::Softnet,
         Self::MulticastInterface,
         Self::MulticastRoute,
+        Self::Change,
     ];
 
     /// The value of `enetstat.kind`.
@@ -65,6 +67,7 @@ impl Kind {
             Self::Softnet => "softnet",
             Self::MulticastInterface => "multicast_interface",
             Self::MulticastRoute => "multicast_route",
+            Self::Change => "change",
         }
     }
 
@@ -91,6 +94,7 @@ impl Kind {
             Self::Softnet => "What one processor did with received packets (--softnet).",
             Self::MulticastInterface => "An interface of multicast routing (--multicast-routes).",
             Self::MulticastRoute => "A multicast route (--multicast-routes).",
+            Self::Change => "A UDP, unix, MPTCP or SCTP socket came, changed, went, or dropped datagrams.",
         }
     }
 }

@@ -4,10 +4,11 @@ use super::text::{self, endpoint, left, number, right};
 use crate::args::plan::TimeStyle;
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Conn, Ended, Family, How, Learnt, Mono, QueueChange, Reason, Repair, ResetNames, Told, Transition,
-    Way, Why,
+    BesideChange, Clock, Conn, Doing, Ended, Family, How, Identity, Learnt, Lodging, Mono, QueueChange,
+    Reason, Repair, ResetNames, Told, Transition, Transport, Way, Why,
 };
 use jiff::{Timestamp, tz::TimeZone};
+use std::rc::Rc;
 
 /// What lines look like.
 #[derive(Clone, Debug)]
@@ -17,18 +18,30 @@ pub struct LogStyle {
     pub zone: TimeZone,
     /// Connections that ended instead of every transition.
     pub close: bool,
-    /// A column with the inode of the network namespace.
+    /// A column with the network namespace.
     pub netns: bool,
+    /// Columns with the container and the pod.
+    pub containers: bool,
+    /// A column with the control group.
+    pub cgroups: bool,
 }
 
 impl Default for LogStyle {
     fn default() -> Self {
-        Self { time: TimeStyle::Wall, zone: TimeZone::UTC, close: false, netns: false }
+        Self {
+            time: TimeStyle::Wall,
+            zone: TimeZone::UTC,
+            close: false,
+            netns: false,
+            containers: false,
+            cgroups: false,
+        }
     }
 }
 
 /// Widths of columns; wider cells push what follows.
 const ENDPOINT: usize = 23;
+const PROTO: usize = 5;
 const STATE: usize = 11;
 const SPENT: usize = 7;
 const BYTES: usize = 10;
@@ -36,6 +49,9 @@ const NETNS: usize = 10;
 const REASON: usize = 11;
 const RTT: usize = 6;
 const RETRANSMITS: usize = 7;
+const CONTAINER: usize = 15;
+const POD: usize = 23;
+const CGROUP: usize = 23;
 
 /// Writes lines.
 pub struct Log {
@@ -46,16 +62,32 @@ pub struct Log {
     /// `HH:MM:SS`.
     day: [u8; 8],
     resets: ResetNames,
+    /// What the network namespace is called; empty: shown by its inode.
+    netns: Vec<u8>,
+    lodging: Rc<Lodging>,
 }
 
 impl Log {
     pub fn new(style: LogStyle, clock: Clock) -> Self {
-        Self { style, clock, second: i64::MIN, day: *b"00:00:00", resets: ResetNames::default() }
+        let lodging = Rc::new(Lodging::UNKNOWN);
+        let resets = ResetNames::default();
+        Self { style, clock, second: i64::MIN, day: *b"00:00:00", resets, netns: Vec::new(), lodging }
     }
 
     /// Tells what the kernel calls the reasons of its resets.
     pub fn name_resets(&mut self, names: ResetNames) {
         self.resets = names;
+    }
+
+    /// What the network namespace is called of the sockets that are written from now on.
+    pub fn set_netns(&mut self, netns: &[u8]) {
+        self.netns.clear();
+        self.netns.extend_from_slice(netns);
+    }
+
+    /// Where the sockets live that are written from now on.
+    pub fn set_lodging(&mut self, lodging: Rc<Lodging>) {
+        self.lodging = lodging;
     }
 
     /// Replaces the clock; see [`Clock`].
@@ -71,6 +103,13 @@ impl Log {
         }
         if self.style.netns {
             cell(out, NETNS, |out| out.extend_from_slice(b"NETNS"));
+        }
+        if self.style.containers {
+            cell(out, POD, |out| out.extend_from_slice(b"POD"));
+            cell(out, CONTAINER, |out| out.extend_from_slice(b"CONTAINER"));
+        }
+        if self.style.cgroups {
+            cell(out, CGROUP, |out| out.extend_from_slice(b"CGROUP"));
         }
         out.extend_from_slice(b"PROTO ");
         cell(out, ENDPOINT, |out| out.extend_from_slice(b"LOCAL"));
@@ -95,6 +134,10 @@ impl Log {
             Told::Ended(ended) if self.style.close => self.ended(out, ended),
             Told::Transition(_) | Told::Ended(_) => {}
             Told::Queue { change, conn } => self.queue(out, change, conn),
+            Told::Socket(change) if !self.style.close || change.socket.doing == Doing::Gone => {
+                self.beside(out, change);
+            }
+            Told::Socket(_) => {}
             Told::Repaired(repair) => self.repaired(out, repair),
         }
     }
@@ -211,6 +254,70 @@ impl Log {
         out.push(b'\n');
     }
 
+    /// A socket beside TCP. What only a listing showed is marked like what was deduced.
+    fn beside(&mut self, out: &mut Vec<u8>, change: &BesideChange) {
+        let BesideChange { at, from, spent, learnt, err, socket, dropped } = change;
+        let deduced = *learnt != Learnt::Event;
+        self.time(out, *at, deduced);
+        self.place(out, &socket.identity);
+        cell(out, PROTO, |out| {
+            out.extend_from_slice(socket.transport.name().as_bytes());
+            if socket.identity.tuple.family == Family::V6 && !matches!(socket.transport, Transport::Unix(_)) {
+                out.push(b'6');
+            }
+        });
+        let tuple = &socket.identity.tuple;
+        if let Transport::Unix(kind) = socket.transport {
+            cell(out, ENDPOINT, |out| match socket.name.bytes() {
+                b"" => {
+                    out.extend_from_slice(b"inode:");
+                    number(out, socket.inode.into());
+                }
+                name => text::escaped(out, name),
+            });
+            cell(out, ENDPOINT, |out| out.extend_from_slice(kind.name().as_bytes()));
+        } else {
+            cell(out, ENDPOINT, |out| endpoint(out, tuple.local()));
+            cell(out, ENDPOINT, |out| endpoint(out, tuple.foreign()));
+        }
+        cell(out, STATE, |out| out.extend_from_slice(from.name().as_bytes()));
+        if self.style.close {
+            out.extend_from_slice(b"       -          -          -  -          ");
+        } else if *dropped > 0 && *from == socket.doing {
+            out.extend_from_slice(b"dropped ");
+            number(out, *dropped);
+        } else {
+            out.extend_from_slice(b"-> ");
+            cell(out, STATE, |out| out.extend_from_slice(socket.doing.name().as_bytes()));
+            let start = out.len();
+            match spent {
+                Some(spent) => {
+                    if deduced {
+                        out.push(b'~');
+                    }
+                    text::span(out, nanoseconds(*spent));
+                }
+                None => out.push(b'-'),
+            }
+            right(out, start, SPENT);
+        }
+        out.extend_from_slice(b"  ");
+        let inherited = socket.how == How::Inherited;
+        match &socket.owner {
+            Some((pid, comm)) => {
+                out.extend_from_slice(if inherited { b"(" } else { b"" });
+                text::process(out, *pid, comm.bytes());
+                out.extend_from_slice(if inherited { b")" } else { b"" });
+            }
+            None => out.push(b'-'),
+        }
+        if *err != 0 {
+            out.push(b' ');
+            super::errno::name(out, *err);
+        }
+        out.push(b'\n');
+    }
+
     fn repaired(&mut self, out: &mut Vec<u8>, repair: &Repair) {
         self.time(out, repair.at, false);
         out.extend_from_slice(b"-- lost ");
@@ -250,12 +357,7 @@ impl Log {
     }
 
     fn who(&self, out: &mut Vec<u8>, conn: &Conn) {
-        if self.style.netns {
-            cell(out, NETNS, |out| match conn.identity.netns {
-                0 => out.push(b'-'),
-                inum => number(out, inum.into()),
-            });
-        }
+        self.place(out, &conn.identity);
         let tuple = &conn.identity.tuple;
         let protocol: &[u8] = match tuple.family {
             Family::V4 => b"tcp   ",
@@ -264,6 +366,27 @@ impl Log {
         out.extend_from_slice(protocol);
         cell(out, ENDPOINT, |out| endpoint(out, tuple.local()));
         cell(out, ENDPOINT, |out| endpoint(out, tuple.foreign()));
+    }
+
+    /// The columns before the protocol.
+    fn place(&self, out: &mut Vec<u8>, identity: &Identity) {
+        if self.style.netns {
+            cell(out, NETNS, |out| match identity.netns {
+                _ if !self.netns.is_empty() => text::escaped(out, &self.netns),
+                0 => out.push(b'-'),
+                inum => number(out, inum.into()),
+            });
+        }
+        let word = |out: &mut Vec<u8>, word: &[u8]| {
+            if word.is_empty() { out.push(b'-') } else { text::escaped(out, word) }
+        };
+        if self.style.containers {
+            cell(out, POD, |out| word(out, self.lodging.pod_word().as_bytes()));
+            cell(out, CONTAINER, |out| word(out, self.lodging.container_word().as_bytes()));
+        }
+        if self.style.cgroups {
+            cell(out, CGROUP, |out| word(out, self.lodging.cgroup.as_deref().unwrap_or_default()));
+        }
     }
 }
 

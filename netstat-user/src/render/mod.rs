@@ -9,19 +9,20 @@ pub mod ifconfig;
 pub mod interfaces;
 pub mod json;
 pub mod json_tables;
+pub mod kind;
 pub mod log;
 pub mod masquerade;
 pub mod nettools;
 pub mod routes;
 pub mod routes_compat;
 pub mod schema;
+pub mod spaces;
 pub mod statistics;
 pub mod summary;
 pub mod text;
 
 mod errno;
 mod grid;
-mod kind;
 mod object;
 mod printf;
 #[cfg(test)]

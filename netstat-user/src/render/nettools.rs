@@ -7,7 +7,7 @@ mod sctp;
 use super::text::{self, escaped, left, number, number_right};
 use crate::args::plan::{ListPlan, Which};
 use crate::model::{
-    Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKind, UnixKind, UnixRow, UnixState,
+    Endpoint, Family, Lodging, Protocol, SockRow, TcpState, Timer, TimerKind, UnixKind, UnixRow, UnixState,
 };
 use crate::names::Names;
 use std::net::IpAddr;
@@ -16,6 +16,10 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
     pub netns: bool,
+    /// Containers and pods.
+    pub containers: bool,
+    /// Control groups.
+    pub cgroups: bool,
     /// User and inode.
     pub extend: bool,
     pub programs: bool,
@@ -28,6 +32,8 @@ impl Columns {
     pub fn of(plan: &ListPlan) -> Self {
         Self {
             netns: plan.all_netns,
+            containers: plan.inside.containers,
+            cgroups: plan.inside.cgroups,
             extend: plan.extend,
             programs: plan.programs,
             contexts: plan.context,
@@ -45,7 +51,12 @@ pub struct Extra<'a> {
     pub context: Option<&'a [u8]>,
     /// Name of the network namespace.
     pub netns: &'a [u8],
+    /// Where it lives, when that was looked for.
+    pub lodging: Option<&'a Lodging>,
 }
+
+/// What most timers take, when a column follows.
+const TIMER: usize = 25;
 
 /// The widths of columns, and how to write into them.
 #[derive(Debug)]
@@ -57,6 +68,8 @@ pub struct Layout {
     program: usize,
     context: usize,
     netns: usize,
+    pod: usize,
+    container: usize,
     scratch: Vec<u8>,
 }
 
@@ -71,6 +84,8 @@ impl Layout {
             program: 20,
             context: 50,
             netns: 5,
+            pod: 3,
+            container: 9,
             scratch: Vec::new(),
         }
     }
@@ -88,6 +103,7 @@ impl Layout {
         if self.columns.extend {
             self.user = self.user.max(width(&mut |out| user(out, row.uid, names)));
         }
+        self.measure_lodging(extra);
         if self.columns.timers {
             self.measure_program(extra);
         }
@@ -101,6 +117,19 @@ impl Layout {
         self.scratch.clear();
         program(&mut self.scratch, extra.context);
         self.context = self.context.max(text::columns(&self.scratch));
+    }
+
+    /// Makes the columns of pods and containers wide enough for this one. That of control groups is the last.
+    pub fn measure_lodging(&mut self, extra: Extra<'_>) {
+        if let Some(lodging) = extra.lodging.filter(|_| self.columns.containers) {
+            for (column, word) in
+                [(&mut self.pod, &*lodging.pod_word()), (&mut self.container, lodging.container_word())]
+            {
+                self.scratch.clear();
+                escaped(&mut self.scratch, word.as_bytes());
+                *column = (*column).max(text::columns(&self.scratch));
+            }
+        }
     }
 
     /// Makes the column of namespaces wide enough for this one.
@@ -129,13 +158,17 @@ impl Layout {
         self.program_head(out);
         if self.columns.timers {
             out.extend_from_slice(b" Timer");
+            if self.columns.cgroups {
+                out.extend_from_slice(&[b' '; TIMER - 5]);
+            }
         }
+        self.cgroup_head(out);
         out.push(b'\n');
     }
 
     /// Appends an inet socket.
     pub fn inet(&self, out: &mut Vec<u8>, row: &SockRow, extra: Extra<'_>, names: &mut Names) {
-        self.netns_cell(out, extra.netns);
+        self.place_cells(out, extra);
         cell(out, 5, |out| out.extend_from_slice(protocol(row.protocol, row.family)));
         out.push(b' ');
         number_right(out, row.rqueue.into(), 6);
@@ -156,8 +189,13 @@ impl Layout {
         self.program_cell(out, extra);
         if self.columns.timers {
             out.push(b' ');
+            let start = out.len();
             timer(out, row.protocol, row.timer);
+            if self.columns.cgroups {
+                left(out, start, TIMER);
+            }
         }
+        self.cgroup_cell(out, extra);
         out.push(b'\n');
     }
 
@@ -169,12 +207,14 @@ impl Layout {
         self.netns_head(out);
         out.extend_from_slice(b"Proto RefCnt Flags       Type       State         I-Node  ");
         self.program_head(out);
+        // The path may be of any length, so it stays the last.
+        self.cgroup_head(out);
         out.extend_from_slice(b" Path\n");
     }
 
     /// Appends a unix socket.
     pub fn unix(&self, out: &mut Vec<u8>, row: &UnixRow, extra: Extra<'_>) {
-        self.netns_cell(out, extra.netns);
+        self.place_cells(out, extra);
         out.extend_from_slice(b"unix  ");
         cell(out, 6, |out| number(out, row.refcount.into()));
         out.push(b' ');
@@ -186,6 +226,7 @@ impl Layout {
         out.push(b' ');
         cell(out, 8, |out| number(out, row.inode));
         self.program_cell(out, extra);
+        self.cgroup_cell(out, extra);
         out.push(b' ');
         escaped(out, &row.path);
         out.push(b'\n');
@@ -196,11 +237,37 @@ impl Layout {
             cell(out, self.netns, |out| out.extend_from_slice(b"Netns"));
             out.push(b' ');
         }
+        if self.columns.containers {
+            for (width, title) in [(self.pod, b"Pod".as_slice()), (self.container, b"Container")] {
+                cell(out, width, |out| out.extend_from_slice(title));
+                out.push(b' ');
+            }
+        }
     }
 
-    fn netns_cell(&self, out: &mut Vec<u8>, name: &[u8]) {
+    fn cgroup_head(&self, out: &mut Vec<u8>) {
+        if self.columns.cgroups {
+            out.extend_from_slice(b" Cgroup");
+        }
+    }
+
+    fn cgroup_cell(&self, out: &mut Vec<u8>, extra: Extra<'_>) {
+        if self.columns.cgroups {
+            out.push(b' ');
+            word(out, extra.lodging.and_then(|lodging| lodging.cgroup.as_deref()).unwrap_or_default());
+        }
+    }
+
+    fn place_cells(&self, out: &mut Vec<u8>, extra: Extra<'_>) {
         if self.columns.netns {
-            cell(out, self.netns, |out| if name.is_empty() { out.push(b'-') } else { escaped(out, name) });
+            cell(out, self.netns, |out| word(out, extra.netns));
+            out.push(b' ');
+        }
+        if self.columns.containers {
+            let lodging = extra.lodging.unwrap_or(&Lodging::UNKNOWN);
+            cell(out, self.pod, |out| word(out, lodging.pod_word().as_bytes()));
+            out.push(b' ');
+            cell(out, self.container, |out| word(out, lodging.container_word().as_bytes()));
             out.push(b' ');
         }
     }
@@ -232,6 +299,11 @@ fn cell(out: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     write(out);
     left(out, start, width);
+}
+
+/// `-` for an empty one.
+fn word(out: &mut Vec<u8>, word: &[u8]) {
+    if word.is_empty() { out.push(b'-') } else { escaped(out, word) }
 }
 
 pub(super) fn scope(which: Which) -> &'static [u8] {

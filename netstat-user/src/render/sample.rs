@@ -113,6 +113,7 @@ pub fn row() -> SockRow {
         timer: Timer { kind: TimerKind::Off, expires_ms: 0, retransmits: 0, probes: 0 },
         drops: None,
         v6only: None,
+        cgroup: None,
         totals: None,
     }
 }

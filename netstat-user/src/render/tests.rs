@@ -261,6 +261,7 @@ fn row() -> SockRow {
         timer: Timer { kind: TimerKind::Keepalive, expires_ms: 1, retransmits: 2, probes: 3 },
         drops: Some(4),
         v6only: Some(false),
+        cgroup: NonZeroU64::new(78),
         totals: Some(sample::totals()),
     }
 }

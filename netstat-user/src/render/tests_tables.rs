@@ -257,7 +257,7 @@ fn every_table_obeys_the_schema() {
     let at = Mono(1);
     let object = |write: &dyn Fn(&mut JsonTables, &mut Vec<u8>)| {
         let mut out = Vec::new();
-        write(&mut JsonTables::new(sample::clock()), &mut out);
+        write(&mut JsonTables::new(sample::clock(), 0), &mut out);
         check(std::str::from_utf8(&out).unwrap())
     };
     for route in routes4() {

@@ -1,6 +1,7 @@
 //! Where facts come from.
 
 pub mod conntrack;
+pub mod container;
 pub mod diag;
 pub mod netlink;
 pub mod netns;
@@ -9,9 +10,10 @@ pub mod procfs;
 pub mod rtnl;
 pub mod stream;
 
+pub use container::Lodgings;
 pub use diag::{Diag, DiagError, Request};
 pub use netlink::NetlinkError;
-pub use netns::{Netns, NetnsError};
+pub use netns::{All, Depth, Labels, Netns, NetnsError};
 pub use owner::{OwnerError, Scan};
 pub use procfs::{Procfs, ProcfsError};
 pub use rtnl::Rtnl;

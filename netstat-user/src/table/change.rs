@@ -178,6 +178,6 @@ fn stamp(told: &Told) -> Option<(Mono, u32)> {
             Some((*at, conn.serial))
         }
         Told::Queue { change, conn } => Some((change.at, conn.serial)),
-        Told::Repaired(_) => None,
+        Told::Repaired(_) | Told::Socket(_) => None,
     }
 }

@@ -15,6 +15,7 @@
 //! * Memory is bounded by [`Limits::rows`]; what had to go is counted.
 
 mod answer;
+mod beside;
 mod change;
 mod event;
 mod latency;
@@ -30,6 +31,7 @@ use crate::model::{
     Answer, Conn, Event, Fact, First, How, Learnt, Mono, Moved, Owner, Pid, Question, SockId, TcpState, Told,
     Totals,
 };
+use beside::Sockets;
 use change::Change;
 use latency::Extra;
 use mini::Minis;
@@ -141,6 +143,7 @@ pub struct Table {
     /// Closed rows, oldest first.
     closed: VecDeque<(Mono, u32, u32)>,
     processes: Processes,
+    sockets: Sockets,
     blind: Option<Blind>,
     /// Rows missing from a listing whose questions are still open.
     absent: usize,
@@ -170,6 +173,7 @@ impl Table {
             due: BinaryHeap::new(),
             closed: VecDeque::new(),
             processes: Processes::default(),
+            sockets: Sockets::default(),
             blind: None,
             absent: 0,
             wants_listing: false,
@@ -189,6 +193,10 @@ impl Table {
             Fact::Event(Event::Mini(seen)) => self.mini(seen, out),
             Fact::Event(Event::Port(seen)) => self.port(seen, out),
             Fact::Event(Event::Reset(seen)) => self.reset(seen, out),
+            Fact::Event(Event::Beside(moved)) => {
+                self.sockets.moved(&moved, &self.processes, self.limits.rows, out);
+            }
+            Fact::Beside(listing) => self.sockets.listed(listing, self.limits.rows, out),
             Fact::Event(Event::Process(process)) | Fact::Process(process) => self.processes.told(process),
             Fact::Listing(listing) => self.listed(now, listing, out),
             Fact::Answer(answer) => self.answered(answer, out),

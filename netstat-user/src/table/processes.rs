@@ -48,6 +48,12 @@ impl Processes {
         self.add(process);
     }
 
+    /// Who has this number now, as far as it was told.
+    pub fn current_process(&self, pid: Pid) -> Option<&Process> {
+        let &index = self.current.get(&pid.get())?;
+        self.slots.get(index as usize)?.as_ref().map(|slot| &slot.process)
+    }
+
     fn add(&mut self, process: Process) -> u32 {
         if let Some(&former) = self.current.get(&process.pid.get()) {
             self.drop_if_unowned(former);

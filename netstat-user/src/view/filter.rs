@@ -1,6 +1,8 @@
 //! Which connections are wanted.
 
-use crate::model::{Comm, Conn, Endpoint, Owner, Pid, States, Told, Transition};
+use crate::model::{
+    Beside, BesideChange, Comm, Conn, Doing, Endpoint, How, Owner, Pid, States, Told, Transition, Transport,
+};
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -112,8 +114,23 @@ impl Filter {
             Told::Queue { change, conn } => {
                 self.states.is_none_or(|states| states.has(conn.state)) && self.wants_who(conn, change.actor)
             }
+            Told::Socket(change) => self.wants_beside(change),
             Told::Repaired(_) => true,
         }
+    }
+
+    /// Whether a change of a socket beside TCP is shown. A unix socket has neither port nor address.
+    fn wants_beside(&self, change: &BesideChange) -> bool {
+        let Beside { transport, identity, owner, doing, .. } = &change.socket;
+        let inet = !matches!(transport, Transport::Unix(_));
+        let in_state = |states: States| {
+            [change.from, *doing].into_iter().filter_map(Doing::state).any(|state| states.has(state))
+        };
+        let owner = owner.map(|(pid, comm)| Owner { pid, comm, how: How::Held });
+        self.states.is_none_or(in_state)
+            && (inet || (self.ports.is_empty() && self.addrs.is_empty()))
+            && (!inet || self.wants_ends(identity.tuple.local(), identity.tuple.foreign()))
+            && self.wants_process(owner.as_ref(), None)
     }
 
     fn wants_who(&self, conn: &Conn, actor: Option<Pid>) -> bool {

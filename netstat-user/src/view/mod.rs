@@ -2,6 +2,8 @@
 
 pub mod filter;
 pub mod groups;
+pub mod inside;
 
 pub use filter::{Filter, Prefix};
 pub use groups::{About, Protocols};
+pub use inside::Inside;

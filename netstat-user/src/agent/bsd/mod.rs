@@ -42,7 +42,7 @@ pub fn run(
     };
     match &plan.netns {
         None => here(plan, ends.as_ref(), out, err),
-        Some(which) => Netns::from_name_pid_path(which)?.run(|| here(plan, ends.as_ref(), out, err))?,
+        Some(which) => Netns::from_word(which)?.run(|| here(plan, ends.as_ref(), out, err))?,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::render::bsd::{routes, tables};
 use crate::render::json_tables::JsonTables;
 use crate::render::routes::Labels;
 use crate::source::procfs::{Pass, ProcfsError};
-use crate::source::{Procfs, Rtnl, chain};
+use crate::source::{Procfs, Rtnl, chain, netns};
 use anyhow::anyhow;
 use rustc_hash::FxHashMap;
 use std::net::IpAddr;
@@ -70,7 +70,7 @@ impl Show<'_> {
             }
             if self.plan.json {
                 let at = self.now();
-                let mut json = JsonTables::new(Clock::now());
+                let mut json = JsonTables::new(Clock::now(), netns::here());
                 let known = Known { interfaces: &self.spelling.interfaces, tables: names::routing_tables() };
                 rows.iter().for_each(|route| json.route(&mut self.text, at, route, &known));
                 for neighbour in &neighbours {
@@ -132,7 +132,7 @@ impl Show<'_> {
     }
 
     fn interfaces_json(&mut self, links: &[Interface], joined: Option<&Joined>) -> anyhow::Result<()> {
-        let (at, mut json) = (self.now(), JsonTables::new(Clock::now()));
+        let (at, mut json) = (self.now(), JsonTables::new(Clock::now(), netns::here()));
         links.iter().for_each(|link| json.interface(&mut self.text, at, link));
         for group in joined.iter().flat_map(|joined| &joined.groups) {
             if links.iter().any(|link| link.index == group.interface) {
@@ -195,7 +195,7 @@ impl Show<'_> {
         }
         let groups = if memberships { self.groups_of(families) } else { Vec::new() };
         if self.plan.json {
-            let (at, mut json) = (self.now(), JsonTables::new(Clock::now()));
+            let (at, mut json) = (self.now(), JsonTables::new(Clock::now(), netns::here()));
             groups.iter().for_each(|group| json.membership(&mut self.text, at, group));
             return Ok(());
         }

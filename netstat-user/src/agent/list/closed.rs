@@ -4,7 +4,7 @@
 use super::place::Wanted;
 use crate::agent::live::{Live, LiveOptions, Scope};
 use crate::args::plan::{ListPlan, Which};
-use crate::model::{Conn, Family, How, Mono, Protocol, SockRow, Timer, TimerKind};
+use crate::model::{Conn, Family, How, Mono, Pid, Protocol, SockRow, Timer, TimerKind};
 use crate::render::nettools::Extra;
 use crate::source::Netns;
 use std::collections::BTreeMap;
@@ -89,6 +89,7 @@ impl Closed {
             timer: Timer { kind: TimerKind::Off, expires_ms: 0, retransmits: 0, probes: 0 },
             drops: None,
             v6only: None,
+            cgroup: conn.identity.cgroup,
             totals: None,
         };
         let program = conn.owner.map(|owner| {
@@ -101,6 +102,11 @@ impl Closed {
             }
         });
         Self { at, conn, row, program }
+    }
+
+    /// Whose it was, as far as that is known.
+    pub fn process(&self) -> Option<Pid> {
+        self.conn.owner.map(|owner| owner.pid)
     }
 
     /// Cells that the socket does not tell; `netns` is the name of its namespace.

@@ -96,6 +96,7 @@ mod tests {
             timer: Timer { kind: TimerKind::Off, expires_ms: 0, retransmits: 0, probes: 0 },
             drops: None,
             v6only: Some(false),
+            cgroup: None,
             totals: None,
         }
     }

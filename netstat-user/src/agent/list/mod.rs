@@ -3,6 +3,7 @@
 mod closed;
 mod half_open;
 mod holders;
+mod lodger;
 mod others;
 mod place;
 mod sctp;
@@ -10,16 +11,17 @@ mod sctp;
 use crate::args::plan::{ListPlan, Which};
 use crate::exit::Outcome;
 use crate::kernel::selinux;
-use crate::model::{Clock, Family, Mono, Protocol, SockRow, UnixRow};
+use crate::model::{Clock, Family, Lodging, Mono, Protocol, SockRow, UnixRow};
 use crate::names::{self, Names};
 use crate::render::json::Json;
 use crate::render::nettools::{Columns, Extra, Layout};
 use crate::render::text::Pieces;
 use crate::source::procfs::Pass;
-use crate::source::{Netns, chain};
+use crate::source::{All, Depth, Netns, chain};
 use anyhow::Context;
 use closed::{Closed, Round, Watched};
 use holders::Holders;
+use lodger::Lodger;
 pub(super) use place::is_shown;
 use place::{Place, Wanted};
 use rustc_hash::FxHashSet;
@@ -49,7 +51,9 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
     );
     let watched = Watched::start(plan)?;
     let names = Names::of_host(naming);
-    let mut lister = Lister { plan, names, watched, err, complete: true, has_sctp: false, noted: Vec::new() };
+    let lodger = Lodger::of(plan);
+    let mut lister =
+        Lister { plan, names, watched, lodger, err, complete: true, has_sctp: false, noted: Vec::new() };
     loop {
         let mut out = Pieces::new(out);
         if plan.json {
@@ -72,6 +76,7 @@ struct Lister<'a> {
     names: Names,
     /// The kernel half, when connections that ended are shown.
     watched: Option<Watched>,
+    lodger: Lodger,
     err: &'a mut dyn Write,
     complete: bool,
     /// The kernel shows SCTP sockets, as far as that was asked.
@@ -129,10 +134,12 @@ impl Lister<'_> {
                 self.print_sctp(&mut out.buf, &mut sctp, places, holders, &layout);
             }
             let mut written = Ok(());
-            let names = &mut self.names;
+            let (names, lodger) = (&mut self.names, &self.lodger);
             let mut print = |row: &SockRow, label: &[u8]| {
-                if written.is_ok() {
-                    layout.inet(&mut out.buf, row, extra(holders, row.inode.into(), label), names);
+                if written.is_ok()
+                    && let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders)
+                {
+                    layout.inet(&mut out.buf, row, extra(holders, row.inode.into(), label, &lodging), names);
                     written = out.piece();
                 }
             };
@@ -150,7 +157,11 @@ impl Lister<'_> {
             written.context(WRITING)?;
             self.judge(result);
             for closed in round.of(place.inum(), table.wanted) {
-                layout.inet(&mut out.buf, &closed.row, closed.extra(&place.label), &mut self.names);
+                let Some(lodging) = self.lodger.admit_of(closed.row.cgroup, || closed.process()) else {
+                    continue;
+                };
+                let extra = Extra { lodging: Some(&lodging), ..closed.extra(&place.label) };
+                layout.inet(&mut out.buf, &closed.row, extra, &mut self.names);
                 out.piece().context(WRITING)?;
             }
             self.finish(place, several);
@@ -170,7 +181,11 @@ impl Lister<'_> {
     ) -> Vec<Table> {
         let plan = self.plan;
         let naming = plan.naming;
-        let every = naming.hosts || naming.ports || naming.users || (plan.programs && plan.timers);
+        let every = naming.hosts
+            || naming.ports
+            || naming.users
+            || (plan.programs && plan.timers)
+            || plan.inside.is_wanted();
         let mut room = if naming.hosts { HELD_FOR_NAMES } else { HELD };
         let mut hosts: FxHashSet<IpAddr> = FxHashSet::default();
         let mut tables = Vec::new();
@@ -184,7 +199,11 @@ impl Lister<'_> {
                     let mut rows = Vec::new();
                     let mut fits = true;
                     let label = place.label.clone();
+                    let lodger = &self.lodger;
                     let result = place.inet(wanted, &mut |row| {
+                        let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders) else {
+                            return;
+                        };
                         fits &= room > 0;
                         if fits {
                             room -= 1;
@@ -193,7 +212,8 @@ impl Lister<'_> {
                         if naming.hosts {
                             hosts.extend([row.local.addr, row.foreign.addr]);
                         } else {
-                            layout.measure(row, extra(holders, row.inode.into(), &label), &mut self.names);
+                            let extra = extra(holders, row.inode.into(), &label, &lodging);
+                            layout.measure(row, extra, &mut self.names);
                         }
                     });
                     // What failed is tried again when it is its turn, and told then.
@@ -219,7 +239,10 @@ impl Lister<'_> {
             for table in &tables {
                 let place = &places[table.place];
                 for row in table.held.iter().flatten() {
-                    layout.measure(row, extra(holders, row.inode.into(), &place.label), &mut self.names);
+                    let lodging =
+                        self.lodger.admit(row.cgroup, row.inode.into(), holders).unwrap_or_default();
+                    let extra = extra(holders, row.inode.into(), &place.label, &lodging);
+                    layout.measure(row, extra, &mut self.names);
                 }
                 for closed in round.of(place.inum(), table.wanted) {
                     layout.measure(&closed.row, closed.extra(&place.label), &mut self.names);
@@ -244,8 +267,14 @@ impl Lister<'_> {
         let mut layout = Layout::new(Columns::of(plan));
         for place in places {
             layout.measure_netns(&place.label);
-            if plan.programs {
-                let mut measure = |row: &UnixRow| layout.measure_program(extra(holders, row.inode, &[]));
+            if plan.programs || plan.inside.is_wanted() {
+                let mut measure = |row: &UnixRow| {
+                    if let Some(lodging) = self.lodger.admit(None, row.inode, holders) {
+                        let extra = extra(holders, row.inode, &[], &lodging);
+                        layout.measure_program(extra);
+                        layout.measure_lodging(extra);
+                    }
+                };
                 // What fails is told when the rows are printed.
                 let _ = place.unix(plan.which, &mut measure);
             }
@@ -254,8 +283,10 @@ impl Lister<'_> {
         for place in places {
             let mut written = Ok(());
             let result = place.unix(plan.which, &mut |row| {
-                if written.is_ok() {
-                    layout.unix(&mut out.buf, row, extra(holders, row.inode, &place.label));
+                if written.is_ok()
+                    && let Some(lodging) = self.lodger.admit(None, row.inode, holders)
+                {
+                    layout.unix(&mut out.buf, row, extra(holders, row.inode, &place.label, &lodging));
                     written = out.piece();
                 }
             });
@@ -269,7 +300,9 @@ impl Lister<'_> {
         let plan = self.plan;
         let round = self.round();
         let mut places = self.places(&round)?;
-        let holders = plan.programs.then(|| self.holders());
+        // Whoever filters by container wants the holders to be looked for, not to be shown.
+        let found = self.holders();
+        let holders = plan.programs.then_some(&found);
         let several = places.len() > 1;
         let mut json = Json::new(false, Clock::now());
         for place in &mut places {
@@ -280,8 +313,12 @@ impl Lister<'_> {
                 let at = Mono::now();
                 let mut written = Ok(());
                 let wanted = Wanted { protocol, family, which: plan.which, totals: true };
+                let lodger = &self.lodger;
                 let result = place.inet(wanted, &mut |row| {
-                    if written.is_ok() {
+                    if written.is_ok()
+                        && let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), &found)
+                    {
+                        json.set_lodging(lodging);
                         json.socket(
                             &mut out.buf,
                             at,
@@ -293,7 +330,12 @@ impl Lister<'_> {
                 });
                 written.context(WRITING)?;
                 self.judge(result);
-                for Closed { at: closed, conn, .. } in round.of(place.inum(), wanted) {
+                for ended in round.of(place.inum(), wanted) {
+                    let Closed { at: closed, conn, .. } = ended;
+                    let Some(lodging) = self.lodger.admit_of(ended.row.cgroup, || ended.process()) else {
+                        continue;
+                    };
+                    json.set_lodging(lodging);
                     json.closed(&mut out.buf, at, *closed, conn);
                     out.piece().context(WRITING)?;
                 }
@@ -301,8 +343,12 @@ impl Lister<'_> {
             if plan.unix {
                 let (at, inum) = (Mono::now(), place.inum());
                 let mut written = Ok(());
+                let lodger = &self.lodger;
                 let result = place.unix(plan.which, &mut |row| {
-                    if written.is_ok() {
+                    if written.is_ok()
+                        && let Some(lodging) = lodger.admit(None, row.inode, &found)
+                    {
+                        json.set_lodging(lodging);
                         json.unix(
                             &mut out.buf,
                             at,
@@ -333,7 +379,7 @@ impl Lister<'_> {
         if !self.plan.all_netns {
             return Ok(vec![Place::new(Netns::current().ok(), tier)]);
         }
-        let all = Netns::all();
+        let all = All::find(Depth::Sockets);
         for remark in all.remarks() {
             self.complete = false;
             self.note(format!("enetstat: {remark}\n"));
@@ -345,7 +391,7 @@ impl Lister<'_> {
     }
 
     fn holders(&mut self) -> Holders {
-        if !self.plan.programs {
+        if !(self.plan.programs || self.plan.inside.is_wanted()) {
             return Holders::default();
         }
         match Holders::find(self.plan.context) {
@@ -398,6 +444,7 @@ impl Lister<'_> {
     }
 }
 
-fn extra<'a>(holders: &'a Holders, inode: u64, label: &'a [u8]) -> Extra<'a> {
-    Extra { program: holders.text(inode), context: holders.context(inode), netns: label }
+fn extra<'a>(holders: &'a Holders, inode: u64, netns: &'a [u8], lodging: &'a Lodging) -> Extra<'a> {
+    let (program, context) = (holders.text(inode), holders.context(inode));
+    Extra { program, context, netns, lodging: Some(lodging) }
 }

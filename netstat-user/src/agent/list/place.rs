@@ -3,9 +3,9 @@
 use super::half_open::HalfOpen;
 use crate::args::plan::{ListTier, Which};
 use crate::model::{Family, Protocol, SockRow, States, TcpState, UnixRow, UnixState};
+use crate::source::netns::inode_label;
 use crate::source::procfs::Pass;
 use crate::source::{Diag, DiagError, Netns, Procfs, Request};
-use std::os::unix::ffi::OsStrExt;
 
 /// A table of inet sockets, and how much of it is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ pub struct Place {
     /// Inode of a namespace that cannot be listed any more.
     gone: Option<u32>,
     tier: ListTier,
-    /// Name of the namespace, or its inode.
+    /// What the namespace is called.
     pub label: Vec<u8>,
     /// What was refused and replaced, for the curious.
     pub notes: Vec<String>,
@@ -33,17 +33,13 @@ pub struct Place {
 
 impl Place {
     pub fn new(netns: Option<Netns>, tier: ListTier) -> Self {
-        let label = match &netns {
-            Some(Netns { name: Some(name), .. }) => name.as_bytes().to_vec(),
-            Some(Netns { inum, .. }) => inum.to_string().into_bytes(),
-            None => Vec::new(),
-        };
+        let label = netns.as_ref().map(Netns::label).unwrap_or_default();
         Self { netns, diag: None, gone: None, tier, label, notes: Vec::new() }
     }
 
     /// A namespace that has no sockets any more, only connections that ended.
     pub fn gone(inum: u32) -> Self {
-        let label = inum.to_string().into_bytes();
+        let label = inode_label(inum);
         Self { netns: None, diag: None, gone: Some(inum), tier: ListTier::Best, label, notes: Vec::new() }
     }
 

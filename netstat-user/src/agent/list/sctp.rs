@@ -54,7 +54,10 @@ impl Lister<'_> {
         }
         for (at, row) in &listed.rows {
             let label = places.get(*at).map(|place| &*place.label).unwrap_or_default();
-            layout.measure_sctp(row, extra(holders, row.inode, label), &mut self.names);
+            let lodging = self.lodger.admit(None, row.inode, holders).unwrap_or_default();
+            let extra = extra(holders, row.inode, label, &lodging);
+            layout.measure_sctp(row, extra, &mut self.names);
+            layout.measure_lodging(extra);
         }
         listed
     }
@@ -89,7 +92,9 @@ impl Lister<'_> {
     ) {
         for (at, row) in std::mem::take(&mut listed.rows) {
             let label = places.get(at).map(|place| &*place.label).unwrap_or_default();
-            layout.sctp(out, &row, extra(holders, row.inode, label), &mut self.names);
+            if let Some(lodging) = self.lodger.admit(None, row.inode, holders) {
+                layout.sctp(out, &row, extra(holders, row.inode, label, &lodging), &mut self.names);
+            }
         }
     }
 }

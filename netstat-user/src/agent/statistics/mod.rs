@@ -9,11 +9,10 @@ use crate::render::json::Json;
 use crate::render::statistics;
 use crate::render::text::Pieces;
 use crate::source::procfs::counters::Counters;
-use crate::source::{Netns, Procfs, chain};
+use crate::source::{All, Depth, Procfs, chain};
 use crate::view::groups;
 use anyhow::Context;
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
 
 const WRITING: &str = "cannot write to standard output";
 
@@ -74,7 +73,7 @@ impl Counting<'_> {
             let counted = count(procfs, plan);
             return self.show(out, procfs.netns().unwrap_or(0), counted);
         }
-        let all = Netns::all();
+        let all = All::find(Depth::Sockets);
         all.remarks().into_iter().for_each(|remark| self.incomplete(remark));
         anyhow::ensure!(!all.found.is_empty(), "no network namespace can be examined");
         for netns in all.found {
@@ -86,8 +85,7 @@ impl Counting<'_> {
                 }
             };
             if !plan.json {
-                let label = netns.name.unwrap_or_else(|| netns.inum.to_string().into());
-                statistics::namespace(&mut out.buf, label.as_bytes());
+                statistics::namespace(&mut out.buf, &netns.label());
             }
             self.show(out, netns.inum, counted)?;
         }

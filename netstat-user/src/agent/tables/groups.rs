@@ -8,7 +8,7 @@ use crate::model::{Clock, Family, Membership, Mono};
 use crate::names::Names;
 use crate::render::groups;
 use crate::render::json_tables::JsonTables;
-use crate::source::Procfs;
+use crate::source::{Procfs, netns};
 use anyhow::Context;
 use std::io::Write;
 
@@ -38,7 +38,7 @@ pub fn run(plan: &GroupsPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyho
         }
         let mut text = Vec::new();
         if plan.json {
-            let (at, mut json) = (Mono::now(), JsonTables::new(Clock::now()));
+            let (at, mut json) = (Mono::now(), JsonTables::new(Clock::now(), netns::here()));
             rows.iter().for_each(|row| json.membership(&mut text, at, row));
         } else {
             remarks.resolve(&mut names, rows.iter().map(|row| row.group));

@@ -7,7 +7,7 @@ use crate::model::link::iff;
 use crate::model::{Clock, Counters, Interface, Mono};
 use crate::render::json_tables::JsonTables;
 use crate::render::{ifconfig, interfaces};
-use crate::source::{Procfs, Rtnl};
+use crate::source::{Procfs, Rtnl, netns};
 use anyhow::Context;
 use rustc_hash::FxHashMap;
 use std::io::Write;
@@ -28,7 +28,7 @@ pub fn run(plan: &InterfacesPlan, out: &mut dyn Write, err: &mut dyn Write) -> a
         let mut text = Vec::new();
         if plan.json {
             let at = Mono::now();
-            let mut json = JsonTables::new(Clock::now());
+            let mut json = JsonTables::new(Clock::now(), netns::here());
             all.iter().for_each(|interface| json.interface(&mut text, at, interface));
             out.write_all(&text).context(WRITING)?;
             return Ok(Next::Go);

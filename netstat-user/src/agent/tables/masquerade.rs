@@ -9,6 +9,7 @@ use crate::names::Names;
 use crate::render::json_tables::JsonTables;
 use crate::render::masquerade;
 use crate::source::conntrack::{self, ConntrackError, Listed};
+use crate::source::netns;
 use anyhow::Context;
 use std::io::Write;
 
@@ -39,7 +40,7 @@ pub fn run(plan: &MasqueradePlan, out: &mut dyn Write, err: &mut dyn Write) -> a
         }
         let mut text = Vec::new();
         if plan.json {
-            let (at, mut json) = (Mono::now(), JsonTables::new(Clock::now()));
+            let (at, mut json) = (Mono::now(), JsonTables::new(Clock::now(), netns::here()));
             rows.iter().for_each(|row| json.masquerade(&mut text, at, row));
         } else {
             let hosts = rows.iter().flat_map(|row| [row.source.0, row.destination.0]);

@@ -11,7 +11,7 @@ use crate::render::json_tables::JsonTables;
 use crate::render::routes::{Labels, Layout, Style, is_host, mask};
 use crate::render::routes_compat::{self as compat, Extent};
 use crate::render::text::Pieces;
-use crate::source::{Procfs, Rtnl};
+use crate::source::{Procfs, Rtnl, netns};
 use anyhow::{Context, anyhow};
 use rustc_hash::FxHashMap;
 use std::io::{self, Write};
@@ -144,7 +144,7 @@ impl<'a, 'b> Show<'a, 'b> {
             table: plan.verbose || plan.table == TableWord::All,
             verbose: plan.verbose,
         };
-        let json = plan.json.then(|| JsonTables::new(Clock::now()));
+        let json = plan.json.then(|| JsonTables::new(Clock::now(), netns::here()));
         Self {
             out,
             known,

@@ -24,7 +24,7 @@ impl Layout {
     /// Appends an SCTP socket.
     pub fn sctp(&self, out: &mut Vec<u8>, row: &SctpRow, extra: Extra<'_>, names: &mut Names) {
         for line in 0..lines(row) {
-            self.netns_cell(out, extra.netns);
+            self.place_cells(out, extra);
             if line == 0 {
                 let (receive, send) = row.queues.unwrap_or_default();
                 out.extend_from_slice(b"sctp  ");

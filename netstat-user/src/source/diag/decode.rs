@@ -1,7 +1,8 @@
 //! From the bytes of one reply to one [`SockRow`].
 
 use super::wire::{
-    ATTR_INFO, ATTR_SKMEMINFO, ATTR_SKV6ONLY, Attributes, ROW, RawRow, WireError, array, u32_at,
+    ATTR_CGROUP_ID, ATTR_INFO, ATTR_SKMEMINFO, ATTR_SKV6ONLY, Attributes, ROW, RawRow, WireError, array,
+    u32_at,
 };
 use crate::model::{Busy, Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKind, Totals};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -37,6 +38,7 @@ pub fn row(payload: &[u8], protocol: Protocol, netns: u32) -> Result<SockRow, Wi
         timer: timer(&raw),
         drops: None,
         v6only: None,
+        cgroup: None,
         totals: None,
     };
     for attribute in Attributes(payload.get(ROW..).unwrap_or_default()) {
@@ -49,6 +51,9 @@ pub fn row(payload: &[u8], protocol: Protocol, netns: u32) -> Result<SockRow, Wi
             (ATTR_SKV6ONLY, value) => {
                 let [only] = array("INET_DIAG_SKV6ONLY", value, 0)?;
                 row.v6only = Some(only != 0);
+            }
+            (ATTR_CGROUP_ID, id) => {
+                row.cgroup = NonZeroU64::new(u64::from_ne_bytes(array("INET_DIAG_CGROUP_ID", id, 0)?));
             }
             _ => {}
         }

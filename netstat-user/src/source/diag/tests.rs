@@ -35,7 +35,13 @@ fn by_procfs(row: &SockRow) -> SockRow {
         })
         .unwrap();
     assert_eq!(pass.faulty, 0);
-    SockRow { cookie: row.cookie, v6only: row.v6only, totals: row.totals, ..same.unwrap() }
+    SockRow {
+        cookie: row.cookie,
+        cgroup: row.cgroup,
+        v6only: row.v6only,
+        totals: row.totals,
+        ..same.unwrap()
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub const ATTR_INFO: u16 = 2;
 pub const ATTR_SKMEMINFO: u16 = 7;
 /// `INET_DIAG_SKV6ONLY`: one byte; the kernel adds it to IPv6 rows in LISTEN and CLOSE.
 pub const ATTR_SKV6ONLY: u16 = 11;
+/// Linux 5.8; told without being asked for.
+pub const ATTR_CGROUP_ID: u16 = 21;
 /// `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`, which are no part of an attribute's type.
 const ATTR_FLAGS: u16 = 0xc000;
 

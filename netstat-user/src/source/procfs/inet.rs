@@ -53,6 +53,7 @@ pub fn row(line: &[u8], protocol: Protocol, family: Family, netns: u32) -> Resul
         timer,
         drops,
         v6only: None,
+        cgroup: None,
         totals: None,
     })
 }

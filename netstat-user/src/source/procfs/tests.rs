@@ -159,6 +159,7 @@ proptest! {
             timer: Timer { kind: TimerKind::Keepalive, expires_ms: when * 10, retransmits, probes },
             drops,
             v6only: None,
+            cgroup: None,
             totals: None,
         };
         let line = print_v4(&row);

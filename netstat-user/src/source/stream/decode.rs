@@ -2,14 +2,17 @@
 
 use crate::model::fact::{MiniSeen, OwnerSeen, PortSeen, QueueChange, ResetSeen, Seen};
 use crate::model::{
-    Busy, Closing, Comm, Event, Family, Identity, Mono, Moved, Pid, Process, Reset, SockId, TcpState, Totals,
-    Tuple, Way,
+    BesideMoved, Busy, Closing, Comm, Event, Family, Identity, Mono, Moved, Pid, Process, Reset, SockId, TcpState,
+    Totals, Transport, Tuple, Way,
 };
 use netstat_common::event::{
     Direction, FLAG_DEAD, FLAG_LINGER, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER, FLAG_TOTALS, FLAG_UNACCEPTED,
     Mini, NOT_TOLD,
 };
-use netstat_common::{AF_INET, Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
+use netstat_common::{
+    AF_INET, IPPROTO_MPTCP, IPPROTO_SCTP, Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals,
+    RawTuple,
+};
 use std::mem::offset_of;
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -31,6 +34,8 @@ pub enum DecodeError {
     Code { kind: Kind, code: u8 },
     #[error("a {kind:?} record has the address family {family}")]
     Family { kind: Kind, family: u16 },
+    #[error("a {kind:?} record has the protocol {protocol}")]
+    Protocol { kind: Kind, protocol: u16 },
     #[error("a {0:?} record names no socket")]
     NoSocket(Kind),
     #[error("a {0:?} record names no process")]
@@ -133,6 +138,7 @@ fn event(bytes: &[u8]) -> Result<Event, DecodeError> {
             let id = record.id(record.other(tuple))?;
             Ok(Event::Port(PortSeen { at: record.at(), id, identity: record.identity(tuple)? }))
         }
+        Kind::Beside => record.beside(),
     }
 }
 
@@ -202,6 +208,18 @@ impl Record<'_> {
 
     fn detail(&self) -> Option<u16> {
         Some(u16_at(self.bytes, offset_of!(RawHead, detail))).filter(|&detail| detail != NOT_TOLD)
+    }
+
+    fn beside(&self) -> Result<Event, DecodeError> {
+        let tuple = offset_of!(RawFull, tuple);
+        let transport = match u16_at(self.bytes, offset_of!(RawHead, protocol)) {
+            IPPROTO_MPTCP => Transport::Mptcp,
+            IPPROTO_SCTP => Transport::Sctp,
+            protocol => return Err(DecodeError::Protocol { kind: self.kind, protocol }),
+        };
+        let (identity, id) = (self.identity(tuple)?, self.id(self.other(tuple))?);
+        let Moved { at, from, to, err, actor, .. } = self.moved(None, None, id)?;
+        Ok(Event::Beside(BesideMoved { at, transport, id, from, to, err, actor, identity }))
     }
 
     fn identity(&self, at: usize) -> Result<Identity, DecodeError> {
