@@ -285,7 +285,9 @@ fn the_handshake_and_the_round_trip_are_timed() -> Result<()> {
     let (client, peer) = (stream.local_addr()?, SocketAddr::from(wire.own));
     std::thread::sleep(Duration::from_millis(5));
     let row = listed(client, peer)?.numbers;
-    let shortest = between(written, acked);
+    // On a slow machine the handshake may be the quicker of the two.
+    let (first, second) = (between(called, answered), between(written, acked));
+    let shortest = (*first.start()).min(*second.start())..=(*first.end()).min(*second.end());
     ensure!(within(row.rtt_min_us, shortest.clone()), "{row:?}, truly {shortest:?}");
     drop(stream);
     wire.wait(FIN)?;
