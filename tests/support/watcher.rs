@@ -7,7 +7,7 @@ use crate::sys::{self, checked, monotonic};
 use anyhow::{Context, Result};
 use netstat_common::TcpState::{self, Close, FinWait2, Listen, SynRecv, SynSent, TimeWait};
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -241,11 +241,14 @@ impl Watched {
         let arrived = self.arrived(text, lines, moment)?;
         let mut changes: FxHashMap<Ends, Vec<u64>> = FxHashMap::default();
         let mut currency = Currency::default();
+        let places: BTreeSet<u64> = self.listings.iter().map(|listed| listed.netns).collect();
         for Arrived { line, happened, came } in &arrived {
             if let Some(ends) = ends(line) {
                 changes.entry(ends).or_default().push(*happened);
             }
-            if line.learnt.as_deref() == Some("event") {
+            if line.netns.is_some_and(|netns| places.contains(&netns))
+                && line.learnt.as_deref() == Some("event")
+            {
                 currency.delays.push(came.saturating_sub(*happened));
             }
         }
