@@ -31,6 +31,8 @@ pub enum Kind {
     MiniEnd = 9,
     /// [`RawFull`]: a socket in SYN_SENT has chosen its port.
     Port = 10,
+    /// [`RawHead`]: something happened to the process `tgid` as a whole; `from` is a [`Life`].
+    Life = 20,
 }
 
 /// A record kind or other code that this ABI does not have.
@@ -52,6 +54,7 @@ impl TryFrom<u8> for Kind {
             8 => Self::Mini,
             9 => Self::MiniEnd,
             10 => Self::Port,
+            20 => Self::Life,
             other => return Err(Unknown(other)),
         })
     }
@@ -61,7 +64,7 @@ impl Kind {
     /// Bytes of a record of this kind.
     pub const fn size(self) -> usize {
         match self {
-            Self::Move | Self::Child | Self::Owner | Self::MiniEnd => size_of::<RawHead>(),
+            Self::Move | Self::Child | Self::Owner | Self::MiniEnd | Self::Life => size_of::<RawHead>(),
             Self::Full | Self::Mini | Self::Port => size_of::<RawFull>(),
             Self::Close => size_of::<RawClose>(),
             Self::Queue => size_of::<RawQueue>(),
@@ -78,6 +81,8 @@ pub enum How {
     Accept = 1,
     /// It sent or received on it.
     Use = 2,
+    /// It still holds it after it has executed a program.
+    Keep = 3,
 }
 
 impl TryFrom<u8> for How {
@@ -87,6 +92,33 @@ impl TryFrom<u8> for How {
         match code {
             1 => Ok(Self::Accept),
             2 => Ok(Self::Use),
+            3 => Ok(Self::Keep),
+            other => Err(Unknown(other)),
+        }
+    }
+}
+
+/// What happened to a process ([`Kind::Life`], in [`RawHead::from`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Life {
+    /// It made the process whose number is in [`RawHead::sock`], which has all its files.
+    Fork = 1,
+    /// It executed a program, and the files that end with that are closed. [`RawHead::to`] is 1 when it has more files than
+    /// were looked at; for each TCP socket among those that were, a [`Kind::Owner`] follows.
+    Exec = 2,
+    /// Its last thread ends; its files are closed after this.
+    Exit = 3,
+}
+
+impl TryFrom<u8> for Life {
+    type Error = Unknown;
+
+    fn try_from(code: u8) -> Result<Self, Unknown> {
+        match code {
+            1 => Ok(Self::Fork),
+            2 => Ok(Self::Exec),
+            3 => Ok(Self::Exit),
             other => Err(Unknown(other)),
         }
     }
@@ -154,6 +186,10 @@ pub const FLAG_OWNED: u8 = 2;
 /// [`RawHead::flags`] of a [`Kind::Close`]: the peer's FIN was received (`SOCK_DONE`), so `bytes_received` counts it. The
 /// state alone does not tell: an orphan leaves FIN_WAIT2 before the FIN, a socket that is still held leaves with it.
 pub const FLAG_PEER_FIN: u8 = 4;
+
+/// [`RawHead::flags`] of a transition that a process caused: this end is shut for both directions (`sk_shutdown`), by `close`
+/// or by `shutdown`.
+pub const FLAG_SHUT: u8 = 64;
 
 /// The start of every record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -278,6 +314,36 @@ pub struct RawProcess {
     pub uid: u32,
     /// Parent process; 0 when unknown.
     pub parent: u32,
+    /// Its number in its own PID namespace; 0 when unknown.
+    pub inner: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// One file of one process: what a pass over all of them writes (`bpf_iter__task_file`). No record of the ring buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RawFile {
+    /// Inode of the socket.
+    pub inode: u64,
+    /// Socket cookie; 0 when none was given yet.
+    pub cookie: u64,
+    /// Nanoseconds of CLOCK_BOOTTIME at which the process started.
+    pub start: u64,
+    /// Name of the thread group's leader, NUL-padded bytes.
+    pub comm: [u8; 16],
+    /// Process (thread group), in the initial PID namespace.
+    pub tgid: u32,
+    /// The descriptor.
+    pub fd: u32,
+    /// Real user, in the initial user namespace; `u32::MAX` when unknown.
+    pub uid: u32,
+    /// Parent process; 0 when unknown.
+    pub parent: u32,
+    /// Its number in its own PID namespace; 0 when unknown.
+    pub inner: u32,
+    /// Its number in the PID namespace of whoever makes the pass; 0 when unknown.
+    pub seen: u32,
 }
 
 const _: () = {
@@ -287,5 +353,6 @@ const _: () = {
     assert!(size_of::<RawFull>() == 96);
     assert!(size_of::<RawClose>() == 152);
     assert!(size_of::<RawQueue>() == 48);
-    assert!(size_of::<RawProcess>() == 56);
+    assert!(size_of::<RawProcess>() == 64);
+    assert!(size_of::<RawFile>() == 64 && align_of::<RawFile>() == 8);
 };

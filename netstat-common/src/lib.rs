@@ -20,14 +20,14 @@ pub mod offsets;
 pub mod state;
 
 pub use config::Config;
-pub use event::{Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
+pub use event::{Kind, RawClose, RawFile, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
 pub use layout::Layout;
 pub use loss::Loss;
 pub use offsets::Offsets;
 pub use state::TcpState;
 
 /// Number of this boundary. The object carries it in the symbol [`ABI_SYMBOL`].
-pub const ABI: u32 = 5;
+pub const ABI: u32 = 6;
 
 /// Name of the `u32` in the eBPF object that says which [`ABI`] it was built for.
 pub const ABI_SYMBOL: &str = "ENETSTAT_ABI";

@@ -160,7 +160,7 @@ pub fn told() -> Vec<Told> {
     use TcpState::*;
     let id = |cookie| SockId { cookie: NonZeroU64::new(cookie), pointer: None };
     let owner = |pid, name: &[u8], how| {
-        Some(Owner { pid: NonZeroU32::new(pid).expect("not 0"), comm: Comm::from_bytes(name), how })
+        Some(Owner::alone(Process::named(NonZeroU32::new(pid).expect("not 0"), Comm::from_bytes(name)), how))
     };
     let tuple = |local: &str, foreign: &str| {
         let (local, foreign) = (end(local), end(foreign));

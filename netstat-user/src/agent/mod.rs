@@ -4,6 +4,8 @@ pub mod capabilities;
 pub mod compat;
 pub mod list;
 pub mod live;
+mod looks;
+mod people;
 mod rare;
 mod reader;
 pub mod statistics;

@@ -97,6 +97,7 @@ fn options(plan: &TracePlan) -> anyhow::Result<LiveOptions> {
     options.queue_interval = plan.queue_interval;
     options.ring_bytes = plan.ring_bytes.unwrap_or(RING_BYTES);
     options.limits.keep_closed = plan.keep_closed;
+    options.limits.details = plan.json;
     options.limits.rows = plan.max_connections.get();
     Ok(options)
 }

@@ -14,7 +14,7 @@ pub mod told;
 pub use counter::{Counter, Group};
 pub use endpoint::{Endpoint, Family, Tuple};
 pub use fact::{
-    Answer, Event, Fact, Holder, Identity, Listing, Mini, MiniSeen, Moved, OwnerSeen, PortSeen, Question,
+    Answer, Details, Event, Fact, Holder, Holding, Identity, LifeSeen, Listing, Living, Mini, MiniSeen, Moved, OwnerSeen, PortSeen, Question,
     QueueChange, SockId, States, Totals,
 };
 pub use link::{Address4, Address6, Counters, Interface, Membership};
@@ -23,6 +23,6 @@ pub use process::{Comm, Pid, Process};
 pub use route::{Hop, Metrics, Net, ProcRoute4, ProcRoute6, Route, RouteKind};
 pub use sock::{Protocol, SctpRow, SockRow, Timer, TimerKind, UnixKind, UnixLine, UnixRow, UnixState};
 pub use time::{Clock, Mono};
-pub use told::{Conn, Ended, First, How, Learnt, Owner, Reason, Repair, Told, Transition};
+pub use told::{Conn, Ended, First, How, Learnt, Owner, Person, Reason, Repair, Ties, Told, Transition};
 
 pub use netstat_common::TcpState;

@@ -1,13 +1,14 @@
 //! JSON lines. The fields are those of [`field`](super::field).
 
 use super::field::{Field, Kind};
-use super::object::{Object, Stamp};
+use super::object::{Held, Object, Stamp};
 use crate::model::counter::Group;
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Comm, Conn, Ended, Family, How, Learnt, Mono, Pid, Protocol, Reason, Repair, SockRow, TcpState,
-    TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState,
+    Clock, Conn, Ended, Family, How, Learnt, Mono, Owner, Person, Protocol, Reason, Repair, SockRow, TcpState,
+    Ties, TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState,
 };
+use crate::names::Names;
 use std::net::IpAddr;
 
 /// Writes what the table says, and the rows of listings.
@@ -15,11 +16,18 @@ pub struct Json {
     /// Connections that ended instead of every transition.
     close: bool,
     stamp: Stamp,
+    users: Names,
 }
 
 impl Json {
     pub fn new(close: bool, clock: Clock) -> Self {
-        Self { close, stamp: Stamp::new(clock) }
+        Self { close, stamp: Stamp::new(clock), users: Names::none() }
+    }
+
+    /// Tells the names of users, too.
+    #[must_use]
+    pub fn with_users(self, users: Names) -> Self {
+        Self { users, ..self }
     }
 
     /// Replaces the clock; see [`Clock`].
@@ -35,7 +43,7 @@ impl Json {
             Told::Transition(_) | Told::Ended(_) => {}
             Told::Queue { change, conn } => {
                 let mut object = Object::begin(out, Kind::Queue, self.stamp.at(change.at));
-                connection(&mut object, conn);
+                connection(&mut object, conn, change.at);
                 object.integer(Field::QueueReceive, change.rqueue);
                 object.integer(Field::QueueSend, change.wqueue);
                 let cause: &[u8] = match change.direction {
@@ -58,7 +66,7 @@ impl Json {
     fn transition(&mut self, out: &mut Vec<u8>, transition: &Transition) {
         let Transition { at, from, to: _, spent, learnt, err, actor, conn, reason, totals } = transition;
         let mut object = Object::begin(out, Kind::Transition, self.stamp.at(*at));
-        connection(&mut object, conn);
+        connection(&mut object, conn, *at);
         object.text(Field::From, from.otel().as_bytes());
         if let Some(spent) = spent {
             object.integer64(Field::Spent, nanoseconds(*spent));
@@ -79,7 +87,7 @@ impl Json {
     fn ended(&mut self, out: &mut Vec<u8>, ended: &Ended) {
         let Ended { at, conn, from, err, reason, totals } = ended;
         let mut object = Object::begin(out, Kind::Connection, self.stamp.at(*at));
-        connection(&mut object, conn);
+        connection(&mut object, conn, *at);
         object.text(Field::From, from.otel().as_bytes());
         if let Some(opened) = conn.opened {
             object.integer64(Field::Duration, nanoseconds(at.since(opened)));
@@ -110,9 +118,9 @@ impl Json {
     }
 
     /// Appends an inet socket of a listing made at `at`. `holders` is `None` when nobody looked for them.
-    pub fn socket<I>(&mut self, out: &mut Vec<u8>, at: Mono, row: &SockRow, holders: Option<I>)
+    pub fn socket<'h, I>(&mut self, out: &mut Vec<u8>, at: Mono, row: &SockRow, holders: Option<I>)
     where
-        I: Iterator<Item = (Pid, Comm)>,
+        I: Iterator<Item = Held<'h>>,
     {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
         let transport: &[u8] = match row.protocol {
@@ -134,7 +142,12 @@ impl Json {
         // What remains of a closed socket, or a request for one, has no user; the kernel says 0.
         let userless =
             row.timer.kind == TimerKind::TimeWait || (row.state == TcpState::SynRecv && row.inode == 0);
-        user(&mut object, (!userless).then_some(row.uid));
+        let uid = (!userless).then_some(row.uid);
+        user(&mut object, uid);
+        let name = uid.and_then(|uid| self.users.user(uid)).filter(|name| std::str::from_utf8(name).is_ok());
+        if let Some(name) = name {
+            object.text(Field::UserName, name);
+        }
         netns(&mut object, row.netns);
         if let Some(cookie) = row.cookie {
             object.integer64(Field::Cookie, cookie.get());
@@ -167,7 +180,7 @@ impl Json {
     /// Appends a TCP connection that reached CLOSE at `closed`, for a listing made at `at`. What is left out is not known.
     pub fn closed(&mut self, out: &mut Vec<u8>, at: Mono, closed: Mono, conn: &Conn) {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
-        connection(&mut object, conn);
+        connection(&mut object, conn, at);
         if let Some(opened) = conn.opened {
             object.integer64(Field::Duration, nanoseconds(closed.since(opened)));
         }
@@ -181,9 +194,9 @@ impl Json {
     }
 
     /// Appends a unix socket of a listing made at `at` in the namespace `inum` (0: unknown).
-    pub fn unix<I>(&mut self, out: &mut Vec<u8>, at: Mono, inum: u32, row: &UnixRow, holders: Option<I>)
+    pub fn unix<'h, I>(&mut self, out: &mut Vec<u8>, at: Mono, inum: u32, row: &UnixRow, holders: Option<I>)
     where
-        I: Iterator<Item = (Pid, Comm)>,
+        I: Iterator<Item = Held<'h>>,
     {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
         object.text(Field::Transport, b"unix");
@@ -284,28 +297,75 @@ fn netns(object: &mut Object<'_>, inum: u32) {
     }
 }
 
-fn connection(object: &mut Object<'_>, conn: &Conn) {
+/// Whose it is.
+fn belongs(object: &mut Object<'_>, owner: &Owner, state: TcpState, at: Mono) {
+    let Ties { shown, opener, user, holders, as_of } = &*owner.ties;
+    let Person { process, details } = &**shown;
+    object.integer(Field::Pid, owner.pid.get());
+    if !owner.comm.bytes().is_empty() {
+        object.bytes(Field::Comm, Field::CommHex, owner.comm.bytes());
+    }
+    if let Some(inner) = process.inner.filter(|&inner| inner != process.pid) {
+        object.integer(Field::Vpid, inner.get());
+    }
+    if let Some(parent) = process.parent {
+        object.integer(Field::ParentPid, parent.get());
+    }
+    if let Some(uid) = process.uid {
+        object.integer(Field::RealUser, uid);
+    }
+    if !details.command.is_empty() {
+        object.bytes(Field::CommandLine, Field::CommandLineHex, &details.command);
+    }
+    if !details.executable.is_empty() {
+        object.bytes(Field::Executable, Field::ExecutableHex, &details.executable);
+        if let Some(name) = details.executable.rsplit(|&byte| byte == b'/').next().filter(|name| !name.is_empty()) {
+            object.bytes(Field::ExecutableName, Field::ExecutableNameHex, name);
+        }
+    }
+    let how: &[u8] = match owner.how {
+        How::Inherited => b"inherited",
+        How::Closed => b"closed",
+        How::Used => b"used",
+        How::Held => b"held",
+        How::Accepted => b"accepted",
+        How::Opened => b"opened",
+    };
+    object.text(Field::OwnerHow, how);
+    if let Some(opener) = opener {
+        object.integer(Field::OpenerPid, opener.process.pid.get());
+        if !opener.process.comm.bytes().is_empty() {
+            object.bytes(Field::OpenerComm, Field::OpenerCommHex, opener.process.comm.bytes());
+        }
+    }
+    if let Some(user) = user {
+        object.integer(Field::UserPid, user.process.pid.get());
+    }
+    if !matches!(state, TcpState::Close | TcpState::TimeWait) {
+        let held = holders.iter().map(|person| Held { process: &person.process, fd: None, details: None, user: None });
+        object.processes(Field::OwnerHolders, held);
+        object.integer64(Field::OwnerAge, nanoseconds(at.since(*as_of)));
+    }
+}
+
+fn connection(object: &mut Object<'_>, conn: &Conn, at: Mono) {
     let tuple = &conn.identity.tuple;
     object.text(Field::Transport, b"tcp");
     let (local, foreign) = (tuple.local(), tuple.foreign());
     ends(object, tuple.family, (local.addr, local.port), (foreign.addr, foreign.port));
     object.text(Field::State, conn.state.otel().as_bytes());
     if let Some(owner) = &conn.owner {
-        object.integer(Field::Pid, owner.pid.get());
-        if !owner.comm.bytes().is_empty() {
-            object.bytes(Field::Comm, Field::CommHex, owner.comm.bytes());
-        }
-        let how: &[u8] = match owner.how {
-            How::Inherited => b"inherited",
-            How::Closed => b"closed",
-            How::Used => b"used",
-            How::Held => b"held",
-            How::Accepted => b"accepted",
-            How::Opened => b"opened",
-        };
-        object.text(Field::OwnerHow, how);
+        belongs(object, owner, conn.state, at);
     }
     user(object, conn.identity.uid);
+    if let Some(owner) = &conn.owner
+        && let Person { process, details } = &*owner.ties.shown
+        && process.uid.is_some()
+        && process.uid == conn.identity.uid
+        && std::str::from_utf8(&details.user).is_ok_and(|name| !name.is_empty())
+    {
+        object.text(Field::UserName, &details.user);
+    }
     netns(object, conn.identity.netns);
     object.integer(Field::Connection, conn.serial);
     if let Some(cookie) = conn.id.cookie {

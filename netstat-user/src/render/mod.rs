@@ -28,3 +28,5 @@ pub(crate) mod sample;
 mod tests;
 #[cfg(test)]
 mod tests_tables;
+
+pub use object::Held;

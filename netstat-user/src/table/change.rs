@@ -136,7 +136,7 @@ impl Table {
                 learnt,
                 err,
                 actor,
-                conn,
+                conn: conn.clone(),
                 reason,
                 totals,
             }));

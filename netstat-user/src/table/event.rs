@@ -375,7 +375,7 @@ impl Table {
         row.wqueue = change.wqueue;
         row.flags.set(Flags::QUEUES);
         if let Some(pid) = change.actor {
-            self.set_owner(index, pid, How::Used);
+            self.set_owner(index, pid, How::Used, change.at);
         }
         if let Some(row) = self.rows.at(index) {
             out.push(Told::Queue { change, conn: self.conn(row) });

@@ -15,6 +15,7 @@
 //! * Memory is bounded by [`Limits::rows`]; what had to go is counted.
 
 mod answer;
+mod bonds;
 mod change;
 mod event;
 mod merge;
@@ -25,9 +26,9 @@ mod retain;
 mod row;
 
 use crate::model::{
-    Answer, Conn, Event, Fact, First, How, Learnt, Mono, Moved, Owner, Pid, Question, SockId, TcpState, Told,
-    Totals,
+    Answer, Conn, Event, Fact, First, Learnt, Mono, Moved, Pid, Question, SockId, TcpState, Told, Totals,
 };
+use bonds::Bonds;
 use change::Change;
 use mini::Minis;
 use processes::Processes;
@@ -56,6 +57,8 @@ pub struct Limits {
     pub attached: Mono,
     /// Whether there are events that name a socket by its address only, even if its cookie is known.
     pub by_address: bool,
+    /// Whether command lines and programs of processes are wanted.
+    pub details: bool,
 }
 
 impl Default for Limits {
@@ -67,6 +70,7 @@ impl Default for Limits {
             minis: false,
             attached: Mono(0),
             by_address: false,
+            details: false,
         }
     }
 }
@@ -131,6 +135,9 @@ pub struct Table {
     /// Closed rows, oldest first.
     closed: VecDeque<(Mono, u32, u32)>,
     processes: Processes,
+    /// Whom rows belong to.
+    bonds: Bonds,
+    looks: owner::Looks,
     blind: Option<Blind>,
     /// Rows missing from a listing whose questions are still open.
     absent: usize,
@@ -157,7 +164,9 @@ impl Table {
             twins: Vec::new(),
             due: BinaryHeap::new(),
             closed: VecDeque::new(),
-            processes: Processes::default(),
+            processes: Processes::new(limits.details),
+            bonds: Bonds::default(),
+            looks: owner::Looks::default(),
             blind: None,
             absent: 0,
             wants_listing: false,
@@ -176,7 +185,9 @@ impl Table {
             Fact::Event(Event::Owner(seen)) => self.owner_seen(seen),
             Fact::Event(Event::Mini(seen)) => self.mini(seen, out),
             Fact::Event(Event::Port(seen)) => self.port(seen, out),
-            Fact::Event(Event::Process(process)) | Fact::Process(process) => self.processes.told(process),
+            Fact::Event(Event::Process(process)) | Fact::Process(process) => self.introduced(process),
+            Fact::Event(Event::Life(seen)) => self.lived(seen),
+            Fact::Details(process, details) => self.described(&process, details),
             Fact::Listing(listing) => self.listed(now, listing, out),
             Fact::Answer(answer) => self.answered(answer, out),
             Fact::Holders(holders) => self.held(&holders),
@@ -242,6 +253,11 @@ impl Table {
     /// Processes that own sockets but never told their name.
     pub fn unnamed(&mut self) -> Vec<Pid> {
         self.processes.unnamed()
+    }
+
+    /// Processes of which more is wanted than their name; none without [`Limits::details`].
+    pub fn plain(&mut self) -> Vec<Pid> {
+        self.processes.plain()
     }
 
     /// At most `max` questions that are due at `now`. Each is asked once, until it is answered or [put
@@ -320,7 +336,7 @@ impl Table {
             state: row.state,
             since: flags.has(Flags::SINCE).then_some(row.since),
             opened: flags.has(Flags::OPENED).then_some(row.opened),
-            owner: row.how().and_then(|how| self.owner(row.owner, how)),
+            owner: row.how().and_then(|_| self.bonds.told(&self.processes, row.owner)),
             inode: row.inode,
             rqueue: flags.has(Flags::QUEUES).then_some(row.rqueue),
             wqueue: flags.has(Flags::QUEUES).then_some(row.wqueue),
@@ -338,11 +354,6 @@ impl Table {
                 (false, false) => None,
             },
         }
-    }
-
-    fn owner(&self, slot: u32, how: How) -> Option<Owner> {
-        let process = self.processes.get(slot)?;
-        Some(Owner { pid: process.pid, comm: process.comm, how })
     }
 
     /// Keeps the indices true after a change of state, and remembers what the new state needs.
@@ -393,6 +404,7 @@ impl Table {
     fn lost(&mut self, now: Mono, count: u64, until: Mono) {
         self.counts.lost += count;
         self.wants_listing = true;
+        self.doubt_holders();
         let corrected_before = self.counts.corrected;
         let blind =
             self.blind.get_or_insert(Blind { since: now, until, lost: 0, corrected_before, listed: false });

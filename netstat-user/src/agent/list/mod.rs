@@ -6,7 +6,7 @@ mod others;
 mod place;
 mod sctp;
 
-use crate::args::plan::ListPlan;
+use crate::args::plan::{ListPlan, Naming};
 use crate::exit::Outcome;
 use crate::kernel::selinux;
 use crate::model::{Clock, Family, Mono, Protocol, SockRow, UnixRow};
@@ -270,7 +270,8 @@ impl Lister<'_> {
         let mut places = self.places(&round)?;
         let holders = plan.programs.then(|| self.holders());
         let several = places.len() > 1;
-        let mut json = Json::new(false, Clock::now());
+        let users = Naming { users: plan.naming.users, ..Naming::default() };
+        let mut json = Json::new(false, Clock::now()).with_users(Names::of_host(users));
         for place in &mut places {
             for &(protocol, family) in &plan.tables {
                 let at = Mono::now();
@@ -344,7 +345,7 @@ impl Lister<'_> {
         if !self.plan.programs {
             return Holders::default();
         }
-        match Holders::find(self.plan.context) {
+        match Holders::find(self.plan.context, self.plan.json.then_some(self.plan.naming.users)) {
             Ok(holders) => {
                 if let Some(note) = holders.note() {
                     self.note(note);

@@ -1,10 +1,10 @@
 //! Records of the kernel half, as model types. Safe code only: any bytes give events or errors.
 
-use crate::model::fact::{MiniSeen, OwnerSeen, PortSeen, QueueChange, Seen};
+use crate::model::fact::{LifeSeen, Living, MiniSeen, OwnerSeen, PortSeen, QueueChange, Seen};
 use crate::model::{
     Comm, Event, Family, Identity, Mono, Moved, Pid, Process, SockId, TcpState, Totals, Tuple,
 };
-use netstat_common::event::{Direction, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER, Mini};
+use netstat_common::event::{Direction, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER, FLAG_SHUT, Life, Mini};
 use netstat_common::{AF_INET, Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
 use std::mem::offset_of;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -112,6 +112,7 @@ fn event(bytes: &[u8]) -> Result<Event, DecodeError> {
             Ok(Event::Owner(OwnerSeen { at: record.at(), id: record.id(0)?, pid, how }))
         }
         Kind::Process => record.process(),
+        Kind::Life => record.life(),
         Kind::Mini => {
             let tuple = offset_of!(RawFull, tuple);
             let cookie = NonZeroU64::new(record.other(tuple));
@@ -177,6 +178,7 @@ impl Record<'_> {
             lport: self.lport(),
             err: u16_at(self.bytes, offset_of!(RawHead, err)),
             actor: self.actor(),
+            released: self.flags & FLAG_SHUT != 0,
             identity,
             totals,
         })
@@ -267,7 +269,24 @@ impl Record<'_> {
             start: self.sock,
             uid: (uid != u32::MAX).then_some(uid),
             parent: NonZeroU32::new(u32_at(self.bytes, offset_of!(RawProcess, parent))),
+            inner: NonZeroU32::new(u32_at(self.bytes, offset_of!(RawProcess, inner))),
         }))
+    }
+
+    fn life(&self) -> Result<Event, DecodeError> {
+        let kind = self.kind;
+        let code = u8_at(self.bytes, offset_of!(RawHead, from));
+        let life = Life::try_from(code).map_err(|unknown| DecodeError::Code { kind, code: unknown.0 })?;
+        let pid = self.pid().ok_or(DecodeError::NoProcess(kind))?;
+        let what = match life {
+            Life::Fork => {
+                let child = u32::try_from(self.sock).ok().and_then(Pid::new);
+                Living::Forks { child: child.ok_or(DecodeError::NoProcess(kind))? }
+            }
+            Life::Exec => Living::Executes { more: u8_at(self.bytes, offset_of!(RawHead, to)) != 0 },
+            Life::Exit => Living::Exits,
+        };
+        Ok(Event::Life(LifeSeen { at: self.at(), pid, what }))
     }
 }
 

@@ -4,6 +4,7 @@
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
 use super::around::{loader, memlock, own_number, private_tracefs, raise_memlock};
+use super::files;
 use super::object::{At, Hook, OBJECT, check_abi, hooks, more_spares, with_kfuncs};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
@@ -16,7 +17,7 @@ use netstat_common::{Config, Layout, Offsets};
 use std::path::Path;
 
 /// Structures, functions and types of tracepoints that are looked up in the kernel's types.
-const TYPES: [&str; 37] = [
+const TYPES: [&str; 41] = [
     "sock_common",
     "sock",
     "inet_sock",
@@ -29,6 +30,10 @@ const TYPES: [&str; 37] = [
     "cgroup",
     "kernfs_node",
     "task_struct",
+    "signal_struct",
+    "cred",
+    "pid",
+    "bpf_iter_task_file",
     "files_struct",
     "fdtable",
     "file",
@@ -168,6 +173,7 @@ impl<'a> Assembly<'a> {
         let Some(tier) = self.options.tier else { return Ok(assembled) };
         for choice in &mut assembled.choices {
             let bonus = choice.feature == Feature::Minis
+                || matches!(choice.feature, Feature::Lives | Feature::Holders)
                 || choice.feature == Feature::Accept
                     && matches!(tier, Tier::TpBtf | Tier::RawTp | Tier::Tracepoint);
             if choice.tier.is_none()
@@ -195,9 +201,12 @@ impl<'a> Assembly<'a> {
             let mut ebpf = self.object(cookies, store)?;
             self.load(&mut ebpf, Feature::States, tier)?;
             let minis = self.choose(&mut ebpf, Feature::Minis, Feature::Minis.ladder(self.options.tier));
-            let accept_ladder =
-                if self.options.owners { Feature::Accept.ladder(self.options.tier) } else { &[] };
-            let accept = self.choose(&mut ebpf, Feature::Accept, accept_ladder);
+            let ladder = |feature: Feature| {
+                if self.options.owners { feature.ladder(self.options.tier) } else { &[] }
+            };
+            let accept = self.choose(&mut ebpf, Feature::Accept, ladder(Feature::Accept));
+            let lives = self.choose(&mut ebpf, Feature::Lives, ladder(Feature::Lives));
+            let holders = files::choose(&mut ebpf, &self.types, ladder(Feature::Holders));
             let mut queues = self.choose(&mut ebpf, Feature::Queues, queue_ladder);
             queues_refused.append(&mut queues.refused);
             let needed = queues.tier.map_or(QueueStore::None, place);
@@ -210,7 +219,7 @@ impl<'a> Assembly<'a> {
             }
             queues.refused = queues_refused;
             self.attach(&mut ebpf, Feature::States, tier)?;
-            return Ok(Assembled { ebpf, choices: vec![minis, queues, accept], cookies });
+            return Ok(Assembled { ebpf, choices: vec![minis, queues, accept, lives, holders], cookies });
         }
     }
 

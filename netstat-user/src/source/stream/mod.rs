@@ -13,16 +13,18 @@
 
 mod around;
 mod decode;
+pub mod files;
 mod load;
 mod object;
 mod ring;
 
+pub use around::own_number;
 pub use ring::Ring;
 
 pub use decode::{DecodeError, Events, decode};
 pub use netstat_common::config::Queues;
 
-use crate::kernel::{Choice, Refusal, Tier};
+use crate::kernel::{Choice, Feature, Refusal, Tier};
 use aya::Ebpf;
 use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use aya_log::EbpfLogger;
@@ -43,7 +45,7 @@ pub const SAFETY_TIMEOUT: Duration = Duration::from_millis(100);
 pub const OBJECT_BUILD: Option<&str> = option_env!("ENETSTAT_OBJECT_BUILD");
 
 /// Beginnings of the names of programs that see calls of processes.
-const CALLS: [&str; 5] = ["accept_", "connect_", "send_", "receive_", "taken_"];
+const CALLS: [&str; 6] = ["accept_", "connect_", "life_", "send_", "receive_", "taken_"];
 
 /// What to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub struct Options {
     pub ports: Vec<u16>,
     /// Size of the ring buffer; rounded up to a power of two of at least a page.
     pub ring_bytes: u32,
-    /// Reports which process accepted a connection.
+    /// Reports which process accepted a connection, and processes that begin, execute a program, and end.
     pub owners: bool,
 }
 
@@ -193,7 +195,7 @@ pub struct Control {
     /// Where /proc tells about the loaded programs.
     programs: Vec<PathBuf>,
     /// Holds the programs and their attachments.
-    _ebpf: Ebpf,
+    ebpf: Ebpf,
 }
 
 impl Stream {
@@ -225,7 +227,7 @@ impl Stream {
                 cookies,
                 flush,
                 programs,
-                _ebpf: ebpf,
+                ebpf,
             },
         })
     }
@@ -274,9 +276,18 @@ impl AsFd for Stream {
 }
 
 impl Control {
-    /// How each feature is had, in the order states, minis, queues, accept.
+    /// How each feature is had, in the order states, minis, queues, accept, lives, holders.
     pub fn choices(&self) -> &[Choice] {
         &self.choices
+    }
+
+    /// A new pass over the files of all processes, for [`files::pass`]; `None` where the kernel offers none.
+    ///
+    /// # Errors
+    /// The kernel refuses this one.
+    pub fn files(&mut self) -> Option<Result<std::fs::File, Refusal>> {
+        let by = |choice: &Choice| choice.feature == Feature::Holders && choice.tier == Some(Tier::TpBtf);
+        self.choices.iter().any(by).then(|| files::open(&mut self.ebpf))
     }
 
     /// Whether every transition must carry the addresses: yes while the reader does not know every socket. Where

@@ -105,6 +105,11 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [&'static [Hook]] {
             &[("accept_tracepoint", Classic("syscalls", "sys_exit_accept"))],
             &[("accept_tracepoint", AlsoClassic("syscalls", "sys_exit_accept4"))],
         ],
+        (Feature::Lives, Tier::RawTp) => &[
+            &[("life_fork", Raw("sched_process_fork"))],
+            &[("life_exec", Raw("sched_process_exec"))],
+            &[("life_exit", Raw("sched_process_exit"))],
+        ],
         _ => &[],
     }
 }
@@ -232,7 +237,7 @@ mod tests {
     #[test]
     fn every_rung_has_programs_of_the_object() {
         let object = aya_symbols();
-        for feature in [Feature::States, Feature::Minis, Feature::Queues, Feature::Accept] {
+        for feature in Feature::EVENTS {
             for &tier in feature.ladder(None) {
                 assert!(!hooks(feature, tier).is_empty(), "{feature} {tier}");
                 for (name, _) in hooks(feature, tier).iter().copied().flatten() {
