@@ -239,18 +239,18 @@ pub fn told() -> Vec<Told> {
         ..client
     };
     vec![
-        Told::Transition(Transition { actor, ..transition(1_000_000_000, Close, SynSent, None, client) }),
-        Told::Transition(transition(1_000_312_000, SynSent, Established, Some(312_000), client)),
-        Told::Transition(transition(1_000_300_000, SynRecv, Established, Some(9_876), server)),
+        Told::Transition(Transition { actor, ..transition(1_000_000_000, Close, SynSent, None, client.clone()) }),
+        Told::Transition(transition(1_000_312_000, SynSent, Established, Some(312_000), client.clone())),
+        Told::Transition(transition(1_000_300_000, SynRecv, Established, Some(9_876), server.clone())),
         Told::Transition(Transition {
             err: libc::ECONNREFUSED as u16,
             reason: Some(Reason::Refused),
             totals,
-            ..transition(1_100_000_000, SynSent, Close, Some(45_600_000), client)
+            ..transition(1_100_000_000, SynSent, Close, Some(45_600_000), client.clone())
         }),
         Told::Ended(Ended {
             at: Mono(1_100_000_000),
-            conn: Conn { state: Close, ..client },
+            conn: Conn { state: Close, ..client.clone() },
             from: SynSent,
             err: libc::ECONNREFUSED as u16,
             reason: Some(Reason::Refused),
@@ -268,19 +268,19 @@ pub fn told() -> Vec<Told> {
                 received: 100_000,
                 actor,
             },
-            conn: client,
+            conn: client.clone(),
         },
         Told::Transition(Transition {
             learnt: Learnt::Deduced,
-            ..transition(61_200_000_000, TimeWait, Close, Some(60_000_000_000), client)
+            ..transition(61_200_000_000, TimeWait, Close, Some(60_000_000_000), client.clone())
         }),
         Told::Transition(Transition {
             learnt: Learnt::Listing,
-            ..transition(61_300_000_000, Established, CloseWait, None, old)
+            ..transition(61_300_000_000, Established, CloseWait, None, old.clone())
         }),
         Told::Ended(Ended {
             at: Mono(61_400_000_000),
-            conn: Conn { state: TimeWait, ..old },
+            conn: Conn { state: TimeWait, ..old.clone() },
             from: LastAck,
             err: 0,
             reason: None,
@@ -288,7 +288,7 @@ pub fn told() -> Vec<Told> {
         }),
         Told::Ended(Ended {
             at: Mono(61_500_000_000),
-            conn: Conn { state: TimeWait, first: Some(First::Local), ..server },
+            conn: Conn { state: TimeWait, first: Some(First::Local), ..server.clone() },
             from: FinWait2,
             err: 0,
             reason: Some(Reason::Closed),

@@ -7,6 +7,7 @@ mod closed;
 mod complete;
 mod current;
 mod filters;
+mod holders;
 mod loss;
 mod owners;
 mod privilege;

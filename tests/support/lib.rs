@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod check;
+pub mod churn;
 pub mod crowd;
 pub mod fuzzed;
 pub mod json;

@@ -44,12 +44,17 @@ impl Bond {
         [self.opener, self.user].into_iter().chain(self.holders.iter().copied()).filter(|&slot| slot != 0)
     }
 
-    /// Who is shown, and how that is known: who opened it, as long as it holds it; else who holds it now.
+    /// Who is shown, and how that is known: who opened it, as long as it holds it; else who holds it now. Of one that is closed
+    /// it is who closed it last.
     pub fn shown(&self, processes: &Processes) -> Option<(u32, How)> {
         let pid = |slot| processes.get(slot).map(|process| process.pid);
         // What opened it may be another program by now.
         let opener = pid(self.opener);
         let same = self.holders.iter().copied().find(|&slot| slot == self.opener || pid(slot) == opener);
+        let heir = self.closed && self.user != 0 && pid(self.user) != opener;
+        if heir && self.holders.contains(&self.user) {
+            return Some((self.user, How::Closed));
+        }
         if let Some(holder) = same.filter(|_| self.opener != 0) {
             return Some((holder, self.how));
         }
