@@ -239,7 +239,10 @@ pub fn told() -> Vec<Told> {
         ..client
     };
     vec![
-        Told::Transition(Transition { actor, ..transition(1_000_000_000, Close, SynSent, None, client.clone()) }),
+        Told::Transition(Transition {
+            actor,
+            ..transition(1_000_000_000, Close, SynSent, None, client.clone())
+        }),
         Told::Transition(transition(1_000_312_000, SynSent, Established, Some(312_000), client.clone())),
         Told::Transition(transition(1_000_300_000, SynRecv, Established, Some(9_876), server.clone())),
         Told::Transition(Transition {

@@ -53,7 +53,10 @@ fn a_child_holds_what_its_parent_held_and_keeps_it_alone() -> Result<()> {
     let mut both = vec![client.pid(), child];
     both.sort_unstable();
     ensure!(line_both.holders.as_ref() == Some(&both), "{both:?}: {line_both:?}");
-    ensure!(line_both.pid == Some(client.pid()) && line_both.how.as_deref() == Some("opened"), "{line_both:?}");
+    ensure!(
+        line_both.pid == Some(client.pid()) && line_both.how.as_deref() == Some("opened"),
+        "{line_both:?}"
+    );
     client.end_child()?;
     client.close()?;
     let end = line(&mut trace, cookie, TcpState::LastAck)?;
@@ -200,7 +203,8 @@ fn a_process_has_its_number_inside_and_outside() -> Result<()> {
         // The actor forked once, and that was the first process of its namespace.
         ensure!(told.vpid == Some(1), "{told:?}");
         let parent = std::fs::read_to_string(format!("/proc/{}/stat", told.pid.context("no pid")?))?;
-        let parent = parent.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).context("no parent")?;
+        let parent =
+            parent.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).context("no parent")?;
         ensure!(parent == client.pid().to_string(), "{parent}: {told:?}");
         trace.stop()?;
     }
@@ -224,6 +228,8 @@ fn processes_that_come_and_go_leave_no_wrong_owner_and_no_memory() -> Result<()>
     }
     let _namespace = NetNs::enter()?;
     let count = scale("ENETSTAT_TEST_PROCESSES", 10_000)?;
+    // What waits for a minute is there, and takes memory, for a minute.
+    std::fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0").context("forbidding TIME_WAIT")?;
     let trace = Trace::start(&tier, &["--keep-closed", "1"])?;
     let mut said = Vec::new();
     let mut sizes = Vec::new();
@@ -254,13 +260,14 @@ fn processes_that_come_and_go_leave_no_wrong_owner_and_no_memory() -> Result<()>
             let lines = by_cookie.get(&done.cookie).with_context(|| format!("nothing about {done:?}"))?;
             for line in lines {
                 let right = [Some(done.opener), Some(done.last)];
-                if !right.contains(&line.pid) || line.actor.is_some_and(|actor| !right.contains(&Some(actor))) {
+                if !right.contains(&line.pid) || line.actor.is_some_and(|actor| !right.contains(&Some(actor)))
+                {
                     wrong.push((*done, (*line).clone()));
                 }
             }
-            let fin = lines.iter().find(|line| {
-                matches!(line.step(), Some((Established | CloseWait, state)) if state != CloseWait)
-            });
+            let fin = lines.iter().find(
+                |line| matches!(line.step(), Some((Established | CloseWait, state)) if state != CloseWait),
+            );
             let fin = fin.with_context(|| format!("no end of {done:?}: {lines:?}"))?;
             if fin.actor != Some(done.last) {
                 wrong.push((*done, (*fin).clone()));
@@ -269,18 +276,31 @@ fn processes_that_come_and_go_leave_no_wrong_owner_and_no_memory() -> Result<()>
         for &cookie in &said.standing {
             let lines = by_cookie.get(&cookie).context("nothing about what stands")?;
             for line in lines.iter().filter(|line| line.pid != Some(said.pid)) {
-                wrong.push((churn::Done { kind: churn::Kind::Exits, cookie, opener: said.pid, last: said.pid }, (*line).clone()));
+                wrong.push((
+                    churn::Done { kind: churn::Kind::Exits, cookie, opener: said.pid, last: said.pid },
+                    (*line).clone(),
+                ));
             }
-            let end = lines.iter().find(|line| line.from == Some(Established) && line.state != Some(Established));
+            let end =
+                lines.iter().find(|line| line.from == Some(Established) && line.state != Some(Established));
             let end = end.context("no end of what stands")?;
             ensure!(end.actor.is_none_or(|actor| actor == said.pid), "{end:?}");
             // All the children that had it, too, are gone.
             let holders = end.holders.clone().unwrap_or_default();
             ensure!(holders.iter().all(|&holder| holder == said.pid), "{end:?}");
-            ensure!(lines.iter().any(|line| line.state == Some(Close)) || end.state != Some(Close), "{lines:?}");
+            ensure!(
+                lines.iter().any(|line| line.state == Some(Close)) || end.state != Some(Close),
+                "{lines:?}"
+            );
         }
     }
-    ensure!(wrong.is_empty(), "{} wrong owners, of {}: {:#?}", wrong.len(), lines.len(), &wrong[..wrong.len().min(3)]);
+    ensure!(
+        wrong.is_empty(),
+        "{} wrong owners, of {}: {:#?}",
+        wrong.len(),
+        lines.len(),
+        &wrong[..wrong.len().min(3)]
+    );
     eprintln!("{count} processes, {} lines, memory {sizes:?} KiB", lines.len());
     ensure!(sizes[1] < sizes[0] + 4096, "memory grows: {sizes:?} KiB");
     Ok(())

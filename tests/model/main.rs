@@ -113,7 +113,18 @@ fn a_step_told_twice_is_told_once() {
         for _ in 0..2 {
             at += 300_000_000;
             let (actor, totals) = (None, None);
-            let moved = Moved { at: Mono(at), id, from, to, lport: 1, err: 0, actor, released: false, identity, totals };
+            let moved = Moved {
+                at: Mono(at),
+                id,
+                from,
+                to,
+                lport: 1,
+                err: 0,
+                actor,
+                released: false,
+                identity,
+                totals,
+            };
             table.learn(Mono(at), Fact::Event(Event::Moved(moved)), &mut out);
         }
     }

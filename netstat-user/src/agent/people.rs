@@ -90,7 +90,8 @@ impl People {
             let mut details = owner::details(Path::new(PROC), seen);
             // Who it is is asked last: what was an exec in between belongs to the one after it, and is told again.
             let Some(process) = self.look_up(pid) else { continue };
-            details.user = process.uid.and_then(|uid| self.users.user(uid)).map(<[u8]>::to_vec).unwrap_or_default();
+            details.user =
+                process.uid.and_then(|uid| self.users.user(uid)).map(<[u8]>::to_vec).unwrap_or_default();
             described.push((process, details));
         }
         described

@@ -128,7 +128,8 @@ impl Watch {
             Scope::One(netns) => Where::One(netns),
             Scope::All => Where::All,
         };
-        let worker = Worker::start(place, lister, ports, kernel.is_some()).context("cannot start the listing thread")?;
+        let worker = Worker::start(place, lister, ports, kernel.is_some())
+            .context("cannot start the listing thread")?;
         let now = Instant::now();
         Ok(Self {
             table: Table::new(limits),

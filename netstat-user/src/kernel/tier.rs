@@ -82,15 +82,8 @@ pub enum Feature {
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 7] = [
-        Self::States,
-        Self::Minis,
-        Self::Queues,
-        Self::Accept,
-        Self::Lives,
-        Self::Holders,
-        Self::Listing,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::States, Self::Minis, Self::Queues, Self::Accept, Self::Lives, Self::Holders, Self::Listing];
 
     /// Those that are learnt by events.
     pub const EVENTS: [Self; 5] = [Self::States, Self::Minis, Self::Queues, Self::Accept, Self::Lives];

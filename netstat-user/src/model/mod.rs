@@ -14,8 +14,8 @@ pub mod told;
 pub use counter::{Counter, Group};
 pub use endpoint::{Endpoint, Family, Tuple};
 pub use fact::{
-    Answer, Details, Event, Fact, Holder, Holding, Identity, LifeSeen, Listing, Living, Mini, MiniSeen, Moved, OwnerSeen, PortSeen, Question,
-    QueueChange, SockId, States, Totals,
+    Answer, Details, Event, Fact, Holder, Holding, Identity, LifeSeen, Listing, Living, Mini, MiniSeen,
+    Moved, OwnerSeen, PortSeen, Question, QueueChange, SockId, States, Totals,
 };
 pub use link::{Address4, Address6, Counters, Interface, Membership};
 pub use masquerade::Masqueraded;

@@ -240,8 +240,6 @@ fields! {
         "The same in hexadecimal, when it is not UTF-8.";
     ExecutableName = "process.executable.name", Type::Text, CONN | S, always 0,
         "The last part of the path of its program, when it is UTF-8.";
-    ExecutableNameHex = "enetstat.process.executable.name_hex", Type::Hex, CONN | S, always 0,
-        "The same in hexadecimal, when it is not UTF-8.";
     RealUser = "process.real_user.id", Type::Integer, CONN | S, always 0,
         "Real user of the process, which need not be that of the socket.";
     UserName = "user.name", Type::Text, CONN | S, always 0,
@@ -258,8 +256,7 @@ fields! {
     UserPid = "enetstat.owner.last_user.pid", Type::Integer, CONN | S, always 0,
         "Process that was seen to act on it last: open, accept, close it, or (with --queues) send or receive.";
     OwnerHolders = "enetstat.owner.holders", Type::Holders, CONN | S, always 0,
-        "Processes known to hold a file of it now: those that were seen with it, their children by fork, and what the last \
-        pass over the files of all processes found. Empty when all have closed it. Left out once it is closed.";
+        "Processes known to hold a file of it now; none when all have closed it. Left out once the connection is closed.";
     OwnerAge = "enetstat.owner.age_ns", Type::Integer64, CONN | S, always 0,
         "Nanoseconds since the event or the pass that showed the holders; a file that was passed on or closed by one of \
         several since is not known.";

@@ -5,8 +5,8 @@ use super::object::{Held, Object, Stamp};
 use crate::model::counter::Group;
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Conn, Ended, Family, How, Learnt, Mono, Owner, Person, Protocol, Reason, Repair, SockRow, TcpState,
-    Ties, TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState,
+    Clock, Conn, Ended, Family, How, Learnt, Mono, Owner, Person, Protocol, Reason, Repair, SockRow,
+    TcpState, Ties, TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState,
 };
 use crate::names::Names;
 use std::net::IpAddr;
@@ -16,18 +16,19 @@ pub struct Json {
     /// Connections that ended instead of every transition.
     close: bool,
     stamp: Stamp,
-    users: Names,
+    /// Names of users, where they are wanted.
+    users: Option<Box<Names>>,
 }
 
 impl Json {
     pub fn new(close: bool, clock: Clock) -> Self {
-        Self { close, stamp: Stamp::new(clock), users: Names::none() }
+        Self { close, stamp: Stamp::new(clock), users: None }
     }
 
     /// Tells the names of users, too.
     #[must_use]
     pub fn with_users(self, users: Names) -> Self {
-        Self { users, ..self }
+        Self { users: Some(Box::new(users)), ..self }
     }
 
     /// Replaces the clock; see [`Clock`].
@@ -144,7 +145,10 @@ impl Json {
             row.timer.kind == TimerKind::TimeWait || (row.state == TcpState::SynRecv && row.inode == 0);
         let uid = (!userless).then_some(row.uid);
         user(&mut object, uid);
-        let name = uid.and_then(|uid| self.users.user(uid)).filter(|name| std::str::from_utf8(name).is_ok());
+        let name = uid
+            .zip(self.users.as_mut())
+            .and_then(|(uid, users)| users.user(uid))
+            .filter(|name| std::str::from_utf8(name).is_ok());
         if let Some(name) = name {
             object.text(Field::UserName, name);
         }
@@ -319,8 +323,9 @@ fn belongs(object: &mut Object<'_>, owner: &Owner, state: TcpState, at: Mono) {
     }
     if !details.executable.is_empty() {
         object.bytes(Field::Executable, Field::ExecutableHex, &details.executable);
-        if let Some(name) = details.executable.rsplit(|&byte| byte == b'/').next().filter(|name| !name.is_empty()) {
-            object.bytes(Field::ExecutableName, Field::ExecutableNameHex, name);
+        let name = details.executable.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        if !name.is_empty() && std::str::from_utf8(name).is_ok() {
+            object.text(Field::ExecutableName, name);
         }
     }
     let how: &[u8] = match owner.how {
@@ -342,7 +347,12 @@ fn belongs(object: &mut Object<'_>, owner: &Owner, state: TcpState, at: Mono) {
         object.integer(Field::UserPid, user.process.pid.get());
     }
     if !matches!(state, TcpState::Close | TcpState::TimeWait) {
-        let held = holders.iter().map(|person| Held { process: &person.process, fd: None, details: None, user: None });
+        let held = holders.iter().map(|person| Held {
+            process: &person.process,
+            fd: None,
+            details: None,
+            user: None,
+        });
         object.processes(Field::OwnerHolders, held);
         object.integer64(Field::OwnerAge, nanoseconds(at.since(*as_of)));
     }

@@ -266,15 +266,23 @@ fn socket(row: &SockRow, holders: Option<&[Held<'_>]>) -> Map<String, Value> {
 #[test]
 fn sockets_of_listings_obey_the_schema() {
     let init = Process { uid: Some(0), ..Process::named(sample::pid(1), Comm::from_bytes(b"init")) };
-    let inner = Process { inner: Some(sample::pid(9)), ..Process::named(sample::pid(2), Comm::from_bytes(b"\xff")) };
-    let details = Details { command: b"init \"-x\"".into(), executable: b"/a\xff".into(), user: b"root".into() };
+    let inner =
+        Process { inner: Some(sample::pid(9)), ..Process::named(sample::pid(2), Comm::from_bytes(b"\xff")) };
+    let details =
+        Details { command: b"init \"-x\"".into(), executable: b"/a\xff".into(), user: b"root".into() };
     let known = Held { process: &init, fd: Some(3), details: Some(&details), user: Some(&details.user) };
     let unknown = Held { process: &inner, fd: None, details: None, user: None };
     let listener = socket(&row(), Some(&[known, unknown]));
     let first = &listener["enetstat.holders"][0];
-    assert_eq!((&first["process.command_line"], &first["enetstat.process.fd"]), (&"init \"-x\"".into(), &3.into()));
+    assert_eq!(
+        (&first["process.command_line"], &first["enetstat.process.fd"]),
+        (&"init \"-x\"".into(), &3.into())
+    );
     assert_eq!(first["enetstat.process.executable.path_hex"], "2f61ff");
-    assert_eq!((&first["process.real_user.id"], &first["process.real_user.name"]), (&0.into(), &"root".into()));
+    assert_eq!(
+        (&first["process.real_user.id"], &first["process.real_user.name"]),
+        (&0.into(), &"root".into())
+    );
     assert_eq!(listener["enetstat.holders"][1]["process.vpid"], 9);
     assert_eq!(listener["enetstat.holders"][0]["enetstat.process.comm"], "init");
     assert_eq!(listener["enetstat.holders"][1]["enetstat.process.comm_hex"], "ff");
@@ -345,8 +353,14 @@ proptest! {
 fn everybody_around_a_connection_is_told() {
     let process = |pid, name: &[u8]| Process::named(sample::pid(pid), Comm::from_bytes(name));
     let person = |process| std::sync::Arc::new(Person { process, details: Details::default() });
-    let shown = Process { inner: Some(sample::pid(7)), uid: Some(1000), parent: Some(sample::pid(1)), ..process(5, b"now") };
-    let details = Details { command: b"now -f".into(), executable: b"/usr/bin/now".into(), user: b"me".into() };
+    let shown = Process {
+        inner: Some(sample::pid(7)),
+        uid: Some(1000),
+        parent: Some(sample::pid(1)),
+        ..process(5, b"now")
+    };
+    let details =
+        Details { command: b"now -f".into(), executable: b"/usr/bin/now".into(), user: b"me".into() };
     let shown = std::sync::Arc::new(Person { process: shown, details });
     let ties = Ties {
         shown: shown.clone(),
@@ -355,7 +369,8 @@ fn everybody_around_a_connection_is_told() {
         holders: vec![shown, person(process(6, b"child"))],
         as_of: Mono(1_000_000_000),
     };
-    let owner = Owner { pid: sample::pid(5), comm: Comm::from_bytes(b"now"), how: How::Accepted, ties: ties.into() };
+    let owner =
+        Owner { pid: sample::pid(5), comm: Comm::from_bytes(b"now"), how: How::Accepted, ties: ties.into() };
     let line = |state| {
         let conn = Conn { state, owner: Some(owner.clone()), ..sample::conn() };
         let mut out = Vec::new();

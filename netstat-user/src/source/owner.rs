@@ -291,7 +291,10 @@ mod tests {
         let details = details(Path::new("/proc"), this);
         let words: Vec<_> = std::env::args_os().map(|word| word.into_encoded_bytes()).collect();
         assert_eq!(details.command, words.join(&b' '));
-        assert_eq!(details.executable, std::env::current_exe().unwrap().into_os_string().into_encoded_bytes());
+        assert_eq!(
+            details.executable,
+            std::env::current_exe().unwrap().into_os_string().into_encoded_bytes()
+        );
         assert_eq!(Some(holder.process), process(Path::new("/proc"), this));
         assert_eq!(holder.process.uid, Some(rustix::process::getuid().as_raw()));
         let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().cast_unsigned());

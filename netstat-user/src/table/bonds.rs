@@ -185,9 +185,10 @@ impl Bonds {
         after.people().for_each(|slot| processes.mention(slot, index));
         before.people().for_each(|slot| processes.unmention(slot, index));
         let hash = after.hash();
-        let other = self.by_content.get(&hash).copied().filter(|&other| {
-            other != index && self.entry(other).is_some_and(|entry| entry.bond == after)
-        });
+        let other =
+            self.by_content.get(&hash).copied().filter(|&other| {
+                other != index && self.entry(other).is_some_and(|entry| entry.bond == after)
+            });
         match other {
             Some(other) => self.join(processes, index, other, hash),
             None => {

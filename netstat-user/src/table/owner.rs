@@ -4,9 +4,7 @@ use super::Table;
 use super::bonds::Bond;
 use super::row::{Flags, Row};
 use crate::model::fact::Seen;
-use crate::model::{
-    Details, Holding, How, LifeSeen, Living, Mono, Moved, OwnerSeen, Pid, Process, TcpState,
-};
+use crate::model::{Details, Holding, How, LifeSeen, Living, Mono, Moved, OwnerSeen, Pid, Process, TcpState};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::time::Duration;
 
@@ -210,12 +208,16 @@ impl Table {
         };
         let is_orphan = |row: &Row| {
             let Some(bond) = row.how().and_then(|_| self.bonds.get(row.owner)) else { return false };
-            !bond.closed && !bond.holders.is_empty() && bond.holders.iter().all(|&slot| self.processes.has_ended(slot))
+            !bond.closed
+                && !bond.holders.is_empty()
+                && bond.holders.iter().all(|&slot| self.processes.has_ended(slot))
         };
         *wanted
             || self.rows.iter().any(|(_, row)| {
-                matches!(row.state, TcpState::Established | TcpState::CloseWait | TcpState::Listen | TcpState::SynSent)
-                    && (unaccepted(row) || *orphaned && is_orphan(row))
+                matches!(
+                    row.state,
+                    TcpState::Established | TcpState::CloseWait | TcpState::Listen | TcpState::SynSent
+                ) && (unaccepted(row) || *orphaned && is_orphan(row))
             })
     }
 
@@ -297,9 +299,7 @@ impl Table {
         let bond = match former {
             // Nobody has accepted it, or nobody is known at all.
             None | Some(Bond { how: How::Inherited, .. }) if holders.is_empty() => return,
-            None | Some(Bond { how: How::Inherited, .. }) => {
-                Bond { holders, ..Bond::nobody(How::Held) }
-            }
+            None | Some(Bond { how: How::Inherited, .. }) => Bond { holders, ..Bond::nobody(How::Held) },
             Some(bond) if bond.closed && holders.is_empty() => return,
             Some(bond) => {
                 let how = if bond.how < How::Held && !holders.is_empty() { How::Held } else { bond.how };

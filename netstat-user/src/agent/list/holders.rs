@@ -1,7 +1,7 @@
 //! Which processes hold which sockets, for the rows of a listing.
 
-use crate::kernel::selinux;
 use crate::args::plan::Naming;
+use crate::kernel::selinux;
 use crate::model::{Details, Holder, Pid, Process};
 use crate::names::Names;
 use crate::render::Held;
@@ -68,7 +68,8 @@ impl Holders {
         }
         holders.holders = found;
         for (&inode, range) in holders.by_inode.iter().filter(|(_, range)| range.len() > 1) {
-            let first = holders.holders.get(range.start).and_then(|first| holders.texts.get(&first.process.pid));
+            let first =
+                holders.holders.get(range.start).and_then(|first| holders.texts.get(&first.process.pid));
             let mut text = first.cloned().unwrap_or_default();
             text.extend_from_slice(format!(" +{}", range.len() - 1).as_bytes());
             holders.several.insert(inode, text);
@@ -189,7 +190,10 @@ mod tests {
         let own = Pid::new(std::process::id()).unwrap();
         assert_eq!(holders.of(inode).iter().map(|holder| holder.process.pid).collect::<Vec<_>>(), [own]);
         let details = holders.known(inode).unwrap().next().unwrap().details.unwrap();
-        assert_eq!(details.executable, std::env::current_exe().unwrap().into_os_string().into_encoded_bytes());
+        assert_eq!(
+            details.executable,
+            std::env::current_exe().unwrap().into_os_string().into_encoded_bytes()
+        );
         assert!(holders.text(inode).unwrap().starts_with(format!("{own}/").as_bytes()));
         assert!(holders.text(0).is_none());
     }
@@ -206,8 +210,12 @@ mod tests {
         let own = Pid::new(std::process::id()).unwrap();
         let inode = rustix::fs::fstat(&socket).unwrap().st_ino;
         let of = |scan: &Scan| {
-            let mut own: Vec<Holder> =
-                scan.holders.iter().filter(|holder| holder.process.pid == own && u64::from(holder.inode) == inode).copied().collect();
+            let mut own: Vec<Holder> = scan
+                .holders
+                .iter()
+                .filter(|holder| holder.process.pid == own && u64::from(holder.inode) == inode)
+                .copied()
+                .collect();
             own.sort_unstable_by_key(|holder| holder.fd);
             own
         };
