@@ -2,6 +2,7 @@
 
 use crate::handle::files;
 use crate::sock::Address;
+use core::mem::offset_of;
 
 /// `struct bpf_iter__task_file` (kernel/bpf/task_iter.c, 6.12).
 #[repr(C)]
@@ -21,21 +22,22 @@ struct Meta {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
 pub fn files(ctx: *const TaskFile) -> i32 {
-    // One by one: the context may not be read where it has no member.
-    // SAFETY: the kernel passes a context of this layout, which the verifier knows.
-    let task = unsafe { (&raw const (*ctx).task).read_volatile() };
-    // SAFETY: as above.
-    let file = unsafe { (&raw const (*ctx).file).read_volatile() };
+    let (task, file): (Address, Address) =
+        (at(ctx, offset_of!(TaskFile, task)), at(ctx, offset_of!(TaskFile, file)));
     // At the end there is neither.
     if task.is_null() || file.is_null() {
         return 0;
     }
-    // SAFETY: as above.
-    let fd = unsafe { (&raw const (*ctx).fd).read_volatile() };
-    // SAFETY: as above.
-    let meta = unsafe { (&raw const (*ctx).meta).read_volatile() };
-    // SAFETY: the kernel's description of the iteration, which is always there.
-    let seq = unsafe { (&raw const (*meta).seq).read_volatile() };
-    files::seen(seq, task, fd, file);
+    let meta: *const Meta = at(ctx, offset_of!(TaskFile, meta));
+    files::seen(at(meta, offset_of!(Meta, seq)), task, at(ctx, offset_of!(TaskFile, fd)), file);
     0
+}
+
+/// A member of what the kernel passes. One by one: where there is no member, it may not be read.
+#[inline(always)]
+fn at<S, T: Copy>(base: *const S, offset: usize) -> T {
+    let member = base.cast::<u8>().wrapping_add(offset).cast::<T>();
+    // SAFETY: the verifier knows what `base` leads to, and that there is a member of this size at the offset; any bits of it
+    // are valid, an integer's or a pointer's. Volatile, so that one load it stays.
+    unsafe { member.read_volatile() }
 }
