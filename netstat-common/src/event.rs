@@ -37,6 +37,8 @@ pub enum Kind {
     /// [`RawFull`]: a transition of a socket of MPTCP or SCTP, told apart by [`RawHead::protocol`]. Always with its
     /// address: before 6.13 an accepted socket of MPTCP has the cookie of its listener (`mptcp_sk_clone_init`).
     Beside = 12,
+    /// [`RawHead`]: something happened to the process `tgid` as a whole; `from` is a [`Life`].
+    Life = 20,
 }
 
 /// A record kind or other code that this ABI does not have.
@@ -60,6 +62,7 @@ impl TryFrom<u8> for Kind {
             10 => Self::Port,
             11 => Self::Reset,
             12 => Self::Beside,
+            20 => Self::Life,
             other => return Err(Unknown(other)),
         })
     }
@@ -69,7 +72,9 @@ impl Kind {
     /// Bytes of a record of this kind.
     pub const fn size(self) -> usize {
         match self {
-            Self::Move | Self::Child | Self::Owner | Self::MiniEnd | Self::Reset => size_of::<RawHead>(),
+            Self::Move | Self::Child | Self::Owner | Self::MiniEnd | Self::Reset | Self::Life => {
+                size_of::<RawHead>()
+            }
             Self::Full | Self::Mini | Self::Port | Self::Beside => size_of::<RawFull>(),
             Self::Close => size_of::<RawClose>(),
             Self::Queue => size_of::<RawQueue>(),
@@ -86,6 +91,8 @@ pub enum How {
     Accept = 1,
     /// It sent or received on it.
     Use = 2,
+    /// It still holds it after it has executed a program.
+    Keep = 3,
 }
 
 impl TryFrom<u8> for How {
@@ -95,6 +102,33 @@ impl TryFrom<u8> for How {
         match code {
             1 => Ok(Self::Accept),
             2 => Ok(Self::Use),
+            3 => Ok(Self::Keep),
+            other => Err(Unknown(other)),
+        }
+    }
+}
+
+/// What happened to a process ([`Kind::Life`], in [`RawHead::from`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Life {
+    /// It made the process whose number is in [`RawHead::sock`], which has all its files.
+    Fork = 1,
+    /// It executed a program, and the files that end with that are closed. [`RawHead::to`] is 1 when it has more files than
+    /// were looked at; for each TCP socket among those that were, a [`Kind::Owner`] follows.
+    Exec = 2,
+    /// Its last thread ends; its files are closed after this.
+    Exit = 3,
+}
+
+impl TryFrom<u8> for Life {
+    type Error = Unknown;
+
+    fn try_from(code: u8) -> Result<Self, Unknown> {
+        match code {
+            1 => Ok(Self::Fork),
+            2 => Ok(Self::Exec),
+            3 => Ok(Self::Exit),
             other => Err(Unknown(other)),
         }
     }
@@ -193,6 +227,10 @@ pub const FLAG_LINGER: u8 = 16;
 pub const FLAG_UNACCEPTED: u8 = 32;
 /// [`RawHead::flags`] of a [`Kind::Close`]: [`RawTotals`] were read; without it the kernel does not tell where they are.
 pub const FLAG_TOTALS: u8 = 64;
+
+/// [`RawHead::flags`] of a transition that a process caused: this end is shut for both directions (`sk_shutdown`), by `close`
+/// or by `shutdown`.
+pub const FLAG_SHUT: u8 = 64;
 
 /// The start of every record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -334,6 +372,36 @@ pub struct RawProcess {
     pub uid: u32,
     /// Parent process; 0 when unknown.
     pub parent: u32,
+    /// Its number in its own PID namespace; 0 when unknown.
+    pub inner: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// One file of one process: what a pass over all of them writes (`bpf_iter__task_file`). No record of the ring buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RawFile {
+    /// Inode of the socket.
+    pub inode: u64,
+    /// Socket cookie; 0 when none was given yet.
+    pub cookie: u64,
+    /// Nanoseconds of CLOCK_BOOTTIME at which the process started.
+    pub start: u64,
+    /// Name of the thread group's leader, NUL-padded bytes.
+    pub comm: [u8; 16],
+    /// Process (thread group), in the initial PID namespace.
+    pub tgid: u32,
+    /// The descriptor.
+    pub fd: u32,
+    /// Real user, in the initial user namespace; `u32::MAX` when unknown.
+    pub uid: u32,
+    /// Parent process; 0 when unknown.
+    pub parent: u32,
+    /// Its number in its own PID namespace; 0 when unknown.
+    pub inner: u32,
+    /// Its number in the PID namespace of whoever makes the pass; 0 when unknown.
+    pub seen: u32,
 }
 
 const _: () = {
@@ -343,5 +411,6 @@ const _: () = {
     assert!(size_of::<RawFull>() == 96);
     assert!(size_of::<RawClose>() == 200);
     assert!(size_of::<RawQueue>() == 48);
-    assert!(size_of::<RawProcess>() == 56);
+    assert!(size_of::<RawProcess>() == 64);
+    assert!(size_of::<RawFile>() == 64 && align_of::<RawFile>() == 8);
 };

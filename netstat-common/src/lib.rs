@@ -20,7 +20,7 @@ pub mod offsets;
 pub mod state;
 
 pub use config::Config;
-pub use event::{Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
+pub use event::{Kind, RawClose, RawFile, RawFull, RawHead, RawProcess, RawQueue, RawTotals, RawTuple};
 pub use layout::Layout;
 pub use loss::Loss;
 pub use offsets::Offsets;

@@ -46,6 +46,7 @@ offsets! {
     skc_flags = "sock_common"."skc_flags";
     sk_protocol = "sock"."sk_protocol";
     sk_err = "sock"."sk_err";
+    sk_shutdown = "sock"."sk_shutdown";
     sk_uid = "sock"."sk_uid";
     sk_lock_owned = "sock"."sk_lock.owned";
     sk_ack_backlog = "sock"."sk_ack_backlog";
@@ -96,16 +97,27 @@ offsets! {
     task_real_parent = "task_struct"."real_parent";
     task_tgid = "task_struct"."tgid";
     task_files = "task_struct"."files";
+    task_signal = "task_struct"."signal";
+    /// Threads that have not ended.
+    signal_live = "signal_struct"."live";
+    task_real_cred = "task_struct"."real_cred";
+    cred_uid = "cred"."uid";
+    task_thread_pid = "task_struct"."thread_pid";
+    pid_level = "pid"."level";
+    /// A `struct upid` of 16 bytes for each PID namespace, from the initial one inwards; the number comes first in it.
+    pid_numbers = "pid"."numbers";
     files_fdt = "files_struct"."fdt";
     fdtable_max_fds = "fdtable"."max_fds";
     fdtable_fd = "fdtable"."fd";
     file_inode = "file"."f_inode";
     file_private_data = "file"."private_data";
+    fdtable_open_fds = "fdtable"."open_fds";
     inode_mode = "inode"."i_mode";
+    inode_ino = "inode"."i_ino";
     socket_sk = "socket"."sk";
 }
 
-const _: () = assert!(size_of::<Offsets>() == 67 * 4);
+const _: () = assert!(size_of::<Offsets>() == 77 * 4);
 
 // SAFETY: `Offsets` is `repr(C)`, holds `u32` only, so it has no padding, and any bit pattern of it is valid.
 #[cfg(feature = "user")]

@@ -31,6 +31,19 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
+/// Sends one record that nobody waits for: it is read with the next one, or a moment later. Otherwise as [`emit`].
+#[inline(always)]
+pub fn emit_quietly<T: Record>(fill: impl FnOnce(u64, &mut T)) -> bool {
+    let now = now();
+    let Some(mut entry) = EVENTS.reserve::<T>(0) else {
+        lost(Loss::RingFull);
+        return false;
+    };
+    fill(now, zeroed(&mut entry));
+    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    true
+}
+
 /// Sends one record. `fill` gets the time and the zeroed record, which lies in the ring itself. Returns whether there
 /// was room; if not, the loss is counted.
 #[inline(always)]

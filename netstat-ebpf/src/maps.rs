@@ -89,6 +89,10 @@ pub static LAST_SENT: Word = Word::new(0);
 /// Address of the only network namespace to report, once it was seen.
 pub static HERE: Word = Word::new(0);
 
+/// The process that reads what is reported, where it does not know its number in the initial PID namespace itself: learnt
+/// when it looks at files by the iterator. 0: not known.
+pub static READER: Word = Word::new(0);
+
 #[unsafe(no_mangle)]
 static CONFIG: Global<Config> = Global::new(Config::INITIAL);
 

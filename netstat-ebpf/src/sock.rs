@@ -156,6 +156,12 @@ pub trait Sock: Copy {
         if count >= u32::from(NOT_TOLD) { NOT_TOLD - 1 } else { count as u16 }
     }
 
+    /// Whether this end neither sends nor receives any more: `SHUTDOWN_MASK` (include/net/sock.h, 5.10 to 6.18).
+    #[inline(always)]
+    fn is_shut(self) -> bool {
+        self.get::<u8>(offset!(sk_shutdown)) & 3 == 3
+    }
+
     #[inline(always)]
     fn err(self) -> u16 {
         let err: i32 = self.get(offset!(sk_err));

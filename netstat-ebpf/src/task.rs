@@ -1,7 +1,7 @@
 //! Who runs.
 
-use crate::emit::emit;
-use crate::maps::{ANNOUNCED, offset};
+use crate::emit::emit_quietly;
+use crate::maps::{ANNOUNCED, READER, config, offset};
 use crate::sock::{Address, Sock, has_cookie, probed, typed};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
@@ -18,6 +18,12 @@ pub fn tgid() -> u32 {
 #[inline(always)]
 pub fn actor<S: Sock>(sock: S) -> u32 {
     if offset!(sk_lock_owned) != ABSENT && sock.is_owned() { tgid() } else { 0 }
+}
+
+/// Whether `tgid` is the process that reads what is reported.
+#[inline(always)]
+pub fn is_reader(tgid: u32) -> bool {
+    if config!(reader) != 0 { tgid == config!(reader) } else { u64::from(tgid) == READER.load() }
 }
 
 /// Names the acting process in `head`.
@@ -48,9 +54,36 @@ pub fn announce<S: Sock>(tgid: u32) {
     }
 }
 
+/// How many PID namespaces lie around the one that a task is in, and the `struct pid` that has its number in each.
+#[inline(always)]
+pub fn numbers(task: Address) -> (u32, Address) {
+    let pid: Address = probed(task, offset!(task_thread_pid)).unwrap_or(core::ptr::null());
+    if pid.is_null() { (0, pid) } else { (probed(pid, offset!(pid_level)).unwrap_or_default(), pid) }
+}
+
+/// The number that a `struct pid` has in the namespace `level`; 0 when it is not known.
+#[inline(always)]
+pub fn number_at(pid: Address, level: u32) -> u32 {
+    /// Size of a `struct upid`.
+    const UPID: u64 = 16;
+    // Namespaces are nested 32 deep at most (`MAX_PID_NS_LEVEL`, include/linux/pid_namespace.h, 6.12).
+    if pid.is_null() || offset!(pid_numbers) == ABSENT || level > 32 {
+        return 0;
+    }
+    let at = (pid as u64).wrapping_add(u64::from(level) * UPID) as Address;
+    probed(at, offset!(pid_numbers)).unwrap_or_default()
+}
+
+/// A task's number in its own PID namespace; 0 when it is not known.
+#[inline(always)]
+pub fn inner_number(task: Address) -> u32 {
+    let (level, pid) = numbers(task);
+    number_at(pid, level)
+}
+
 /// The running task.
 #[inline(always)]
-fn current() -> Address {
+pub fn current() -> Address {
     // SAFETY: the helper takes no argument and all tracing programs have it.
     unsafe { bpf_get_current_task() as Address }
 }
@@ -76,7 +109,7 @@ fn introduce(tgid: u32, thread: u32, own: [u64; 2]) {
     }
     let process = if thread == tgid { own } else { life(leader) };
     if thread == tgid || !is_told(tgid, &process) {
-        let sent = emit(|now, record: &mut RawProcess| {
+        let sent = emit_quietly(|now, record: &mut RawProcess| {
             record.head.time = now;
             record.head.kind = Kind::Process as u8;
             record.head.sock = process[0];
@@ -87,6 +120,7 @@ fn introduce(tgid: u32, thread: u32, own: [u64; 2]) {
             if !parent.is_null() {
                 record.parent = probed(parent, offset!(task_tgid)).unwrap_or_default();
             }
+            record.inner = inner_number(leader);
         });
         if !sent {
             return;

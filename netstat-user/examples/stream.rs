@@ -117,6 +117,7 @@ fn line(event: &Event) -> String {
         Event::Owner(owner) => {
             format!("{} {} OWNER {} {:?}", owner.at.0, name(owner.id), owner.pid, owner.how)
         }
+        Event::Life(life) => format!("{} LIFE {} {:?}", life.at.0, life.pid, life.what),
         Event::Mini(mini) => format!(
             "{} ptr={:x} MINI {:?} {} {:?}",
             mini.at.0,

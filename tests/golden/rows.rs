@@ -165,7 +165,7 @@ pub fn told() -> Vec<Told> {
     use TcpState::*;
     let id = |cookie| SockId { cookie: NonZeroU64::new(cookie), pointer: None };
     let owner = |pid, name: &[u8], how| {
-        Some(Owner { pid: NonZeroU32::new(pid).expect("not 0"), comm: Comm::from_bytes(name), how })
+        Some(Owner::alone(Process::named(NonZeroU32::new(pid).expect("not 0"), Comm::from_bytes(name)), how))
     };
     let tuple = |local: &str, foreign: &str| {
         let (local, foreign) = (end(local), end(foreign));
@@ -254,18 +254,21 @@ pub fn told() -> Vec<Told> {
         ..client
     };
     vec![
-        Told::Transition(Transition { actor, ..transition(1_000_000_000, Close, SynSent, None, client) }),
-        Told::Transition(transition(1_000_312_000, SynSent, Established, Some(312_000), client)),
-        Told::Transition(transition(1_000_300_000, SynRecv, Established, Some(9_876), server)),
+        Told::Transition(Transition {
+            actor,
+            ..transition(1_000_000_000, Close, SynSent, None, client.clone())
+        }),
+        Told::Transition(transition(1_000_312_000, SynSent, Established, Some(312_000), client.clone())),
+        Told::Transition(transition(1_000_300_000, SynRecv, Established, Some(9_876), server.clone())),
         Told::Transition(Transition {
             err: libc::ECONNREFUSED as u16,
             why: because(Reason::Refused),
             totals,
-            ..transition(1_100_000_000, SynSent, Close, Some(45_600_000), client)
+            ..transition(1_100_000_000, SynSent, Close, Some(45_600_000), client.clone())
         }),
         Told::Ended(Ended {
             at: Mono(1_100_000_000),
-            conn: Conn { state: Close, ..client },
+            conn: Conn { state: Close, ..client.clone() },
             from: SynSent,
             err: libc::ECONNREFUSED as u16,
             why: because(Reason::Refused),
@@ -283,19 +286,19 @@ pub fn told() -> Vec<Told> {
                 received: 100_000,
                 actor,
             },
-            conn: client,
+            conn: client.clone(),
         },
         Told::Transition(Transition {
             learnt: Learnt::Deduced,
-            ..transition(61_200_000_000, TimeWait, Close, Some(60_000_000_000), client)
+            ..transition(61_200_000_000, TimeWait, Close, Some(60_000_000_000), client.clone())
         }),
         Told::Transition(Transition {
             learnt: Learnt::Listing,
-            ..transition(61_300_000_000, Established, CloseWait, None, old)
+            ..transition(61_300_000_000, Established, CloseWait, None, old.clone())
         }),
         Told::Ended(Ended {
             at: Mono(61_400_000_000),
-            conn: Conn { state: TimeWait, ..old },
+            conn: Conn { state: TimeWait, ..old.clone() },
             from: LastAck,
             err: 0,
             why: Why::default(),
@@ -303,7 +306,7 @@ pub fn told() -> Vec<Told> {
         }),
         Told::Ended(Ended {
             at: Mono(61_500_000_000),
-            conn: Conn { state: TimeWait, first: Some(First::Local), ..server },
+            conn: Conn { state: TimeWait, first: Some(First::Local), ..server.clone() },
             from: FinWait2,
             err: 0,
             why: because(Reason::Closed),
@@ -313,7 +316,7 @@ pub fn told() -> Vec<Told> {
             why: aborted,
             totals: totals.map(|totals| Totals { rqueue: 6, ..totals }),
             actor,
-            ..transition(61_510_000_000, Established, Close, Some(60_000_000), client)
+            ..transition(61_510_000_000, Established, Close, Some(60_000_000), client.clone())
         }),
         Told::Ended(Ended {
             at: Mono(61_510_000_000),

@@ -13,6 +13,7 @@ mod complete;
 mod containers;
 mod current;
 mod filters;
+mod holders;
 mod loss;
 mod namespaces;
 mod owners;

@@ -138,6 +138,7 @@ impl Kernel {
             lport: identity.tuple.lport,
             err: 0,
             actor: None,
+            released: false,
             identity: (!lean).then_some(identity),
             totals: None,
             closing: Closing::default(),

@@ -31,6 +31,12 @@ pub struct Line {
     pub pid: Option<u32>,
     pub comm: Option<Box<str>>,
     pub how: Option<Box<str>>,
+    pub vpid: Option<u32>,
+    pub executable: Option<Box<str>>,
+    pub opener: Option<u32>,
+    pub opener_comm: Option<Box<str>>,
+    /// `enetstat.owner.holders`, their numbers.
+    pub holders: Option<Vec<u32>>,
     pub actor: Option<u32>,
     /// Filled in by [`lines`] where a later line about the same connection has it.
     pub cookie: Option<u64>,
@@ -152,6 +158,11 @@ impl Line {
             pid: None,
             comm: None,
             how: None,
+            vpid: None,
+            executable: None,
+            opener: None,
+            opener_comm: None,
+            holders: None,
             actor: None,
             cookie: None,
             connection: None,
@@ -198,6 +209,11 @@ impl Line {
                 "process.pid" => seen.pid = Some(number()?.try_into()?),
                 "enetstat.process.comm" => seen.comm = Some(text()?.into()),
                 "enetstat.owner.how" => seen.how = Some(text()?.into()),
+                "process.vpid" => seen.vpid = Some(number()?.try_into()?),
+                "process.executable.path" => seen.executable = Some(text()?.into()),
+                "enetstat.owner.opener.pid" => seen.opener = Some(number()?.try_into()?),
+                "enetstat.owner.opener.comm" => seen.opener_comm = Some(text()?.into()),
+                "enetstat.owner.holders" => seen.holders = Some(value.pids()?),
                 "enetstat.actor.pid" => seen.actor = Some(number()?.try_into()?),
                 "enetstat.socket.cookie" => seen.cookie = Some(number()?),
                 "enetstat.connection.id" => seen.connection = Some(number()?),
@@ -259,8 +275,8 @@ enum Value<'a> {
     Text(Cow<'a, str>),
     /// Number, true, false, null.
     Plain(&'a str),
-    /// Array or object, not looked into.
-    Nested,
+    /// Array or object, as it stands.
+    Nested(&'a str),
 }
 
 impl<'a> Value<'a> {
@@ -276,8 +292,18 @@ impl<'a> Value<'a> {
         match self {
             Self::Text(text) => text.parse().ok(),
             Self::Plain(text) => text.parse().ok(),
-            Self::Nested => None,
+            Self::Nested(_) => None,
         }
+    }
+
+    /// The members `process.pid` of an array of objects.
+    fn pids(&self) -> Result<Vec<u32>> {
+        let Self::Nested(text) = self else { bail!("no array: {self:?}") };
+        let pid = |rest: &str| {
+            let end = rest.find(|byte: char| !byte.is_ascii_digit()).unwrap_or(rest.len());
+            Ok(rest[..end].parse()?)
+        };
+        text.split("{\"process.pid\":").skip(1).map(pid).collect()
     }
 }
 
@@ -309,7 +335,7 @@ fn value(text: &str) -> Result<(Value<'_>, &str)> {
             // What is nested is read by serde_json, which knows where it ends.
             let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
             values.next().context("nothing")??;
-            Ok((Value::Nested, &text[values.byte_offset()..]))
+            Ok((Value::Nested(&text[..values.byte_offset()]), &text[values.byte_offset()..]))
         }
         _ => {
             let end = text.find([',', '}']).context("no end")?;
@@ -396,7 +422,7 @@ mod tests {
             for (key, value) in found {
                 match (&object[&key], value) {
                     (serde_json::Value::String(expected), Value::Text(text)) => prop_assert_eq!(expected.as_str(), &*text),
-                    (serde_json::Value::Array(_), Value::Nested) => {}
+                    (serde_json::Value::Array(_), Value::Nested(_)) => {}
                     (expected, Value::Plain(text)) => prop_assert_eq!(expected.to_string(), text),
                     other => prop_assert!(false, "{:?}", other),
                 }

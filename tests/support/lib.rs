@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod census;
 pub mod check;
+pub mod churn;
 pub mod crowd;
 pub mod fuzzed;
 pub mod json;

@@ -1,5 +1,7 @@
 //! What is done at a hook, whichever way it was reached.
 
+pub mod files;
+pub mod life;
 pub mod mini;
 pub mod owner;
 pub mod queue;

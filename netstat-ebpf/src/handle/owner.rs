@@ -85,17 +85,28 @@ fn socket_of(fd: u64) -> Option<Address> {
     if fd >= u64::from(size) {
         return None;
     }
-    let array: Address = probed(table, offset!(fdtable_fd))?;
+    socket_in(probed(table, offset!(fdtable_fd))?, fd)
+}
+
+/// The same for a descriptor of an array that is at least as long.
+#[inline(always)]
+pub fn socket_in(array: Address, fd: u64) -> Option<Address> {
     let slot = (array as u64).wrapping_add(fd * size_of::<Address>() as u64) as Address;
     let file: Address = probed(slot, 0)?;
     if file.is_null() {
         return Some(file);
     }
+    let socket = socket_behind(file)?;
+    if socket.is_null() { Some(socket) } else { probed(socket, offset!(socket_sk)) }
+}
+
+/// The `struct socket` of a file: null when it is no socket.
+#[inline(always)]
+pub fn socket_behind(file: Address) -> Option<Address> {
     let inode: Address = probed(file, offset!(file_inode))?;
     let mode: u16 = probed(inode, offset!(inode_mode))?;
     if mode & FILE_TYPE != SOCKET {
         return Some(core::ptr::null());
     }
-    let socket: Address = probed(file, offset!(file_private_data))?;
-    probed(socket, offset!(socket_sk))
+    probed(file, offset!(file_private_data))
 }

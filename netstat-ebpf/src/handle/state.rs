@@ -6,7 +6,7 @@ use crate::maps::{MODE, config, offset};
 use crate::sock::{Probed, Sock, has_cookie};
 use crate::task;
 use netstat_common::config::Queues;
-use netstat_common::event::{FLAG_POINTER, RawClose, RawFull, RawHead};
+use netstat_common::event::{FLAG_POINTER, FLAG_SHUT, RawClose, RawFull, RawHead};
 use netstat_common::offsets::ABSENT;
 use netstat_common::{IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, Kind, TcpState, judge};
 
@@ -115,7 +115,7 @@ fn beside<S: Sock>(sock: S, protocol: u16, from: u8, to: u8) {
 #[inline(always)]
 fn acting<S: Sock>(sock: S, from: u8) -> u32 {
     let actor = task::actor(sock);
-    if actor == config!(reader) && from != TcpState::Close as u8 { 0 } else { actor }
+    if from != TcpState::Close as u8 && task::is_reader(actor) { 0 } else { actor }
 }
 
 #[inline(always)]
@@ -133,6 +133,9 @@ fn begin<S: Sock>(sock: S, head: &mut RawHead, now: u64, kind: Kind, from: u8, t
         head.detail = sock.syn_retrans();
     }
     head.protocol = IPPROTO_TCP;
+    if actor != 0 && sock.is_shut() {
+        head.flags |= FLAG_SHUT;
+    }
     task::sign(head, actor);
 }
 

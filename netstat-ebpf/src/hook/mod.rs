@@ -2,7 +2,9 @@
 
 mod btf;
 mod fentry;
+mod files;
 mod kprobe;
+mod life;
 mod mini;
 mod nested;
 mod raw;

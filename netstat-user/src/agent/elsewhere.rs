@@ -30,11 +30,7 @@ pub fn run(
     show(&plan, out, err)
 }
 
-fn show(
-    plan: &Plan,
-    out: &mut (dyn Write + Send),
-    err: &mut (dyn Write + Send),
-) -> anyhow::Result<Outcome> {
+fn show(plan: &Plan, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> anyhow::Result<Outcome> {
     match plan {
         Plan::List(plan) => list::run(plan, out, err),
         Plan::Statistics(plan) => statistics::run(plan, out, err),

@@ -7,6 +7,8 @@ pub mod compat;
 pub mod elsewhere;
 pub mod list;
 pub mod live;
+mod looks;
+mod people;
 mod rare;
 mod reader;
 pub mod statistics;

@@ -103,6 +103,7 @@ fn options(plan: &TracePlan) -> anyhow::Result<LiveOptions> {
     options.ring_bytes = plan.ring_bytes.unwrap_or(RING_BYTES);
     (options.udp, options.unix) = (plan.protocols.udp, plan.protocols.unix);
     options.limits.keep_closed = plan.keep_closed;
+    options.limits.details = plan.json;
     options.limits.rows = plan.max_connections.get();
     Ok(options)
 }

@@ -1,7 +1,10 @@
 //! The loop: batches of the ring, replies of the lister, and what is due.
 
+mod learn;
+
 use super::beside::Lists;
 use super::live::{LiveOptions, News, Scope};
+use super::looks::Looks;
 use super::reader::{Batch, Reader};
 use super::worker::{Job, Lister, Reply, Where, Worker};
 use crate::kernel::tier::{Feature, Tier};
@@ -9,7 +12,6 @@ use crate::model::{Fact, Mono, Question, States, TcpState, Told};
 use crate::source::stream::{self, Control, Stream};
 use crate::table::Table;
 use anyhow::Context as _;
-use bytes::Bytes;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -61,7 +63,7 @@ pub(super) struct Watch {
     sweep: Duration,
     minis: bool,
     initial_done: bool,
-    owners_done: bool,
+    looks: Looks,
     /// The watch ends: nothing new is taken in.
     closing: bool,
 }
@@ -132,7 +134,8 @@ impl Watch {
             Scope::One(netns) => Where::One(netns),
             Scope::All => Where::All,
         };
-        let worker = Worker::start(place, lister, ports).context("cannot start the listing thread")?;
+        let worker = Worker::start(place, lister, ports, kernel.is_some())
+            .context("cannot start the listing thread")?;
         let now = Instant::now();
         Ok(Self {
             table: Table::new(limits),
@@ -157,13 +160,13 @@ impl Watch {
             sweep,
             minis: limits.minis,
             initial_done: false,
-            owners_done: false,
+            looks: Looks::new(if polled { sweep } else { reconcile }),
             closing: false,
         })
     }
 
     pub async fn begin(&mut self) {
-        while !self.owners_done {
+        while !self.looks.done {
             self.step().await;
         }
     }
@@ -344,6 +347,13 @@ impl Watch {
         if !unnamed.is_empty() {
             self.worker.give(Job::Name(unnamed));
         }
+        let plain = self.table.plain();
+        if !plain.is_empty() {
+            self.worker.give(Job::Describe(plain));
+        }
+        if !self.closing && self.looks.are_due(|| self.table.wants_look(Mono::now())) {
+            self.look();
+        }
         self.wanted |= self.table.wants_listing();
         if self.listing.is_some() || self.closing {
             return;
@@ -394,11 +404,16 @@ impl Watch {
             }
             Reply::Holders(holders) => {
                 self.table.learn(now, Fact::Holders(holders), &mut self.told);
-                self.owners_done = true;
+                self.looks.end();
             }
             Reply::Named(processes) => {
                 for process in processes {
                     self.table.learn(now, Fact::Process(process), &mut self.told);
+                }
+            }
+            Reply::Described(described) => {
+                for (process, details) in described {
+                    self.table.learn(now, Fact::Details(process, details), &mut self.told);
                 }
             }
             Reply::Trouble(text) => self.troubles.push(text),
@@ -418,7 +433,7 @@ impl Watch {
         self.next_sweep = now + sweep.max(pause);
         if !self.initial_done {
             self.initial_done = true;
-            self.worker.give(Job::Owners);
+            self.look();
         }
         // Under a load that goes on losing events the next try comes soon, but leaves time for work.
         self.earliest = now + (pause / SHARE * 2).max(TICK);
@@ -426,6 +441,21 @@ impl Watch {
             self.next_reconcile = self.next_reconcile.min(self.earliest);
         }
         self.set_whole(self.table.is_blind());
+    }
+
+    /// Has it looked for who holds what.
+    fn look(&mut self) {
+        let files = match self.kernel.as_mut().and_then(|kernel| kernel.control.files()) {
+            Some(Ok(files)) => Some(files),
+            Some(Err(why)) => {
+                self.troubles.push(format!("looking at the files of all processes: {why}"));
+                None
+            }
+            None => None,
+        };
+        self.looks.begin();
+        self.table.look(Mono::now());
+        self.worker.give(Job::Owners(files));
     }
 
     /// Asks for addresses in every record as long as rows may be missing.
@@ -438,63 +468,6 @@ impl Watch {
                 Ok(()) => self.whole = whole,
                 Err(error) => self.troubles.push(format!("switching the kernel half: {error}")),
             }
-        }
-    }
-
-    fn learn(&mut self, batch: Batch) {
-        match batch {
-            Batch::Records(records) => self.learn_records(&records),
-            Batch::Flushed(number) => {
-                self.flushed = number;
-                self.check_losses();
-                if let Some((_, until)) = self.over.take_if(|(flush, _)| *flush <= number) {
-                    self.table.over(until, &mut self.told);
-                }
-                while let Some((_, reply)) = self.replies.pop_front_if(|(flush, _)| *flush <= number) {
-                    self.take(reply);
-                }
-            }
-        }
-    }
-
-    fn learn_records(&mut self, records: &Bytes) {
-        if let Some(kernel) = &self.kernel {
-            kernel.reader.learnt(records);
-        }
-        if self.closing {
-            return;
-        }
-        let now = Mono::now();
-        for event in stream::decode(records) {
-            match event {
-                Ok(event) => self.table.learn(now, Fact::Event(event), &mut self.told),
-                Err(error) => {
-                    self.garbled += 1;
-                    self.troubles.push(format!("reading the ring buffer: {error}"));
-                    self.table.learn(now, Fact::Lost { count: 1, until: now }, &mut self.told);
-                }
-            }
-        }
-    }
-
-    fn check_losses(&mut self) {
-        let Some(kernel) = &mut self.kernel else { return };
-        match kernel.control.losses() {
-            Ok(losses) => {
-                let total = losses.total();
-                let count = total.saturating_sub(self.lost);
-                if count > 0 {
-                    self.lost = total;
-                    if !self.table.is_blind() {
-                        // Once for each time that the table becomes blind; the repair is told by the table.
-                        self.troubles.push(format!("lost {count} events ({losses}), listing anew"));
-                    }
-                    let now = Mono::now();
-                    self.table.learn(now, Fact::Lost { count, until: now }, &mut self.told);
-                    self.set_whole(true);
-                }
-            }
-            Err(error) => self.troubles.push(format!("counting lost events: {error}")),
         }
     }
 }

@@ -1,23 +1,20 @@
 //! The thread that lists and asks, so that a long dump never keeps the ring buffer waiting.
 
+use super::people::People;
 use crate::model::{
-    Answer, Family, Holder, Listing, Mono, Pid, Process, Protocol, Question, SockRow, States,
+    Answer, Details, Family, Holding, Listing, Mono, Pid, Process, Protocol, Question, SockRow, States,
 };
 use crate::source::diag::{Diag, DiagError, Request};
 use crate::source::netns::{self, All, Depth, Netns};
-use crate::source::owner;
 use crate::source::procfs::Procfs;
 use netstat_common::judge::port_wanted;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
-use std::path::Path;
+use std::fs::File;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-
-/// Where processes are looked up.
-const PROC: &str = "/proc";
 
 /// How soon after one look through all files another may follow, at least; and the share of the time it may take (1/50).
 const SEARCH: Duration = Duration::from_millis(100);
@@ -30,10 +27,12 @@ pub(super) enum Job {
         initial: bool,
     },
     Ask(Vec<Question>),
-    /// One pass over /proc/PID/fd.
-    Owners,
+    /// One pass over the files of all processes: by this file of the kernel's, else over /proc/PID/fd.
+    Owners(Option<File>),
     /// Who these processes are.
     Name(Vec<Pid>),
+    /// Who these are, and what they run.
+    Describe(Vec<Pid>),
 }
 
 /// What came of it.
@@ -43,8 +42,9 @@ pub(super) enum Reply {
         answers: Vec<Answer>,
         unasked: Vec<Question>,
     },
-    Holders(Vec<Holder>),
+    Holders(Holding),
     Named(Vec<Process>),
+    Described(Vec<(Process, Details)>),
     /// A part of a job could not be done; the rest follows as its own reply.
     Trouble(String),
 }
@@ -69,10 +69,12 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub fn start(place: Where, lister: Lister, ports: Vec<u16>) -> std::io::Result<Self> {
+    /// `events` says whether processes are also named by a kernel half.
+    pub fn start(place: Where, lister: Lister, ports: Vec<u16>, events: bool) -> std::io::Result<Self> {
         let (jobs, inbox) = channel();
         let (outbox, replies) = unbounded_channel();
-        let desk = Desk { place, lister, ports, diags: FxHashMap::default(), searched: None, outbox };
+        let people = People::new(events);
+        let desk = Desk { place, lister, ports, diags: FxHashMap::default(), searched: None, people, outbox };
         let thread = std::thread::Builder::new().name("lister".into()).spawn(move || desk.work(&inbox))?;
         Ok(Self { jobs, replies, thread: Some(thread) })
     }
@@ -102,6 +104,7 @@ struct Desk {
     diags: FxHashMap<u32, Diag>,
     /// When the files of all processes were last looked through for namespaces, and how long that took.
     searched: Option<(Instant, Duration)>,
+    people: People,
     outbox: UnboundedSender<Reply>,
 }
 
@@ -118,17 +121,17 @@ impl Desk {
                     self.ask(questions);
                     self.leave();
                 }
-                Job::Owners => match owner::scan(Path::new(PROC), None) {
-                    Ok(scan) => self.say(Reply::Holders(scan.holders)),
-                    Err(error) => {
-                        self.trouble("finding the owners of open sockets", &error);
-                        self.say(Reply::Holders(Vec::new()));
-                    }
-                },
-                Job::Name(pids) => {
-                    let named =
-                        pids.into_iter().filter_map(|pid| owner::process(Path::new(PROC), pid)).collect();
-                    self.say(Reply::Named(named));
+                Job::Owners(files) => {
+                    let holding = self.people.hold(files).unwrap_or_else(|error| {
+                        self.trouble("finding the owners of open sockets", &*error);
+                        Holding::default()
+                    });
+                    self.say(Reply::Holders(holding));
+                }
+                Job::Name(pids) => self.say(Reply::Named(self.people.name(&pids))),
+                Job::Describe(pids) => {
+                    let described = self.people.describe(&pids);
+                    self.say(Reply::Described(described));
                 }
             }
         }

@@ -42,9 +42,7 @@ pub fn probe(options: &Options) -> Report {
         Err(StreamError::NoTier { choices }) => choices,
         Err(error) => {
             findings.push(Finding { what: "tracing", value: error.to_string(), cure: error.cure() });
-            [Feature::States, Feature::Minis, Feature::Queues, Feature::Accept, Feature::Resets]
-                .map(|feature| Choice { feature, tier: None, refused: Vec::new() })
-                .into()
+            Feature::EVENTS.map(|feature| Choice { feature, tier: None, refused: Vec::new() }).into()
         }
     };
     features.push(listing(options.tier));

@@ -74,14 +74,30 @@ pub enum Feature {
     Accept,
     /// Resets sent and received, and why.
     Resets,
+    /// Processes that begin, execute a program, and end.
+    Lives,
+    /// Who holds which socket, by one pass.
+    Holders,
     /// The sockets that are there.
     Listing,
 }
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 6] =
-        [Self::States, Self::Minis, Self::Queues, Self::Accept, Self::Resets, Self::Listing];
+    pub const ALL: [Self; 8] = [
+        Self::States,
+        Self::Minis,
+        Self::Queues,
+        Self::Accept,
+        Self::Resets,
+        Self::Lives,
+        Self::Holders,
+        Self::Listing,
+    ];
+
+    /// Those that are learnt by events.
+    pub const EVENTS: [Self; 6] =
+        [Self::States, Self::Minis, Self::Queues, Self::Accept, Self::Resets, Self::Lives];
 
     /// What it is, for people.
     pub const fn name(self) -> &'static str {
@@ -91,6 +107,8 @@ impl Feature {
             Self::Queues => "queue changes",
             Self::Accept => "accepting process",
             Self::Resets => "resets",
+            Self::Lives => "life of processes",
+            Self::Holders => "holders of sockets",
             Self::Listing => "listing",
         }
     }
@@ -99,6 +117,10 @@ impl Feature {
     pub fn ladder(self, forced: Option<Tier>) -> &'static [Tier] {
         use Tier::*;
         match (self, forced) {
+            (Self::Holders, Some(Tracepoint | Netlink | Procfs)) => &[Procfs],
+            (Self::Holders, _) => &[TpBtf, Procfs],
+            (Self::Lives, None | Some(Fentry | TpBtf | RawTp | Kprobe)) => &[RawTp],
+            (Self::Lives, Some(_)) => &[],
             (Self::Listing, Some(Procfs)) => &[Procfs],
             (Self::Listing, _) => &[Netlink, Procfs],
             (_, Some(Netlink | Procfs)) => &[],
@@ -163,9 +185,7 @@ mod tests {
     #[test]
     fn a_forced_tier_leaves_one_rung_at_most() {
         for tier in Tier::ALL {
-            for feature in
-                [Feature::States, Feature::Minis, Feature::Queues, Feature::Accept, Feature::Resets]
-            {
+            for feature in Feature::EVENTS {
                 let open = feature.ladder(None);
                 let forced = feature.ladder(Some(tier));
                 assert!(

@@ -93,6 +93,8 @@ pub struct Moved {
     pub err: u16,
     /// The process that acted; `None` when the network did.
     pub actor: Option<Pid>,
+    /// This end was shut for both directions: by `close`, with nobody left who holds it, or by `shutdown`.
+    pub released: bool,
     pub identity: Option<Identity>,
     pub totals: Option<Totals>,
     /// Of a move to CLOSE.
@@ -158,6 +160,26 @@ pub struct PortSeen {
     pub identity: Identity,
 }
 
+/// Something happened to a process as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LifeSeen {
+    pub at: Mono,
+    pub pid: Pid,
+    pub what: Living,
+}
+
+/// See [`LifeSeen`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Living {
+    /// It made a process that has its files.
+    Forks { child: Pid },
+    /// It executed a program. The sockets that it still holds are told next, unless it has `more` files than were looked
+    /// at.
+    Executes { more: bool },
+    /// It ends, and closes what it holds.
+    Exits,
+}
+
 /// One record of the kernel half.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
@@ -170,6 +192,7 @@ pub enum Event {
     Queue(QueueChange),
     Owner(OwnerSeen),
     Process(Process),
+    Life(LifeSeen),
     Mini(MiniSeen),
     Port(PortSeen),
     Reset(ResetSeen),
@@ -241,7 +264,32 @@ pub struct Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
     pub inode: u32,
+    /// Where the pass tells it.
+    pub cookie: Option<NonZeroU64>,
     pub process: Process,
+    /// The lowest of its descriptors of the socket.
+    pub fd: u32,
+}
+
+/// One pass over the files of all processes.
+#[derive(Clone, Debug, Default)]
+pub struct Holding {
+    /// When it began.
+    pub began: Mono,
+    pub holders: Vec<Holder>,
+    /// Every process was looked at: a socket that nobody was found to hold is held by nobody.
+    pub complete: bool,
+}
+
+/// What a process is, more than the kernel half tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// Its command line, the words separated by blanks; any bytes.
+    pub command: Vec<u8>,
+    /// Path of its program, any bytes; empty when it may not be known.
+    pub executable: Vec<u8>,
+    /// Name of its real user; empty when there is none.
+    pub user: Vec<u8>,
 }
 
 /// What [`Table::learn`](crate::table::Table::learn) takes.
@@ -252,8 +300,9 @@ pub enum Fact {
     /// One pass over sockets of UDP and unix.
     Beside(BesideListing),
     Answer(Answer),
-    /// One pass over /proc/PID/fd.
-    Holders(Vec<Holder>),
+    Holders(Holding),
+    /// What a process was found to be just now.
+    Details(Process, Details),
     /// Who a process is that an event named without telling.
     Process(Process),
     /// The kernel half could not report this many changes, the last of them before `until`.

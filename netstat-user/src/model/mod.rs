@@ -21,8 +21,8 @@ pub use counter::{Counter, Group};
 pub use display::{MulticastRoute, Softnet, Vif};
 pub use endpoint::{Endpoint, Family, Tuple};
 pub use fact::{
-    Answer, Busy, Closing, Event, Fact, Holder, Identity, Listing, Mini, MiniSeen, Moved, OwnerSeen,
-    PortSeen, Question, QueueChange, ResetSeen, SockId, States, Totals,
+    Answer, Busy, Closing, Details, Event, Fact, Holder, Holding, Identity, LifeSeen, Listing, Living, Mini,
+    MiniSeen, Moved, OwnerSeen, PortSeen, Question, QueueChange, ResetSeen, SockId, States, Totals,
 };
 pub use link::{Address4, Address6, Counters, Interface, Membership};
 pub use lodging::{Container, Lodging, Pod, Runtime};
@@ -36,7 +36,8 @@ pub use route::{Hop, Metrics, Net, ProcRoute4, ProcRoute6, Route, RouteKind};
 pub use sock::{Protocol, SctpRow, SockRow, Timer, TimerKind, UnixKind, UnixLine, UnixRow, UnixState};
 pub use time::{Clock, Mono};
 pub use told::{
-    Cause, Conn, Ended, First, How, Latency, Learnt, Owner, Reason, Repair, Told, Transition, Why,
+    Cause, Conn, Ended, First, How, Latency, Learnt, Owner, Person, Reason, Repair, Ties, Told, Transition,
+    Why,
 };
 
 pub use netstat_common::TcpState;

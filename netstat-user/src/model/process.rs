@@ -34,4 +34,13 @@ pub struct Process {
     /// Real user; `None` when unknown.
     pub uid: Option<u32>,
     pub parent: Option<Pid>,
+    /// Its number in its own PID namespace; `None` when unknown.
+    pub inner: Option<Pid>,
+}
+
+impl Process {
+    /// A process of which only number and name are known.
+    pub const fn named(pid: Pid, comm: Comm) -> Self {
+        Self { pid, comm, start: 0, uid: None, parent: None, inner: None }
+    }
 }

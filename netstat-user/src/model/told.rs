@@ -1,6 +1,7 @@
 //! What the table says when it has learnt something.
 
-use super::{Comm, Identity, Mono, Pid, Reset, SockId, TcpState, Totals};
+use super::{Comm, Details, Identity, Mono, Pid, Process, Reset, SockId, TcpState, Totals};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a change came to be known.
@@ -15,7 +16,7 @@ pub enum Learnt {
 }
 
 /// How sure the owner is, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum How {
     /// The owner of the listener it came from: nobody has accepted it yet.
@@ -166,17 +167,50 @@ impl First {
     }
 }
 
-/// The process a connection belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A process, with as much of it as is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    pub process: Process,
+    /// Empty when nobody asked, or when it was gone before that.
+    pub details: Details,
+}
+
+/// Everybody who has to do with a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ties {
+    /// The one that the connection is said to belong to.
+    pub shown: Arc<Person>,
+    /// Who opened or accepted it, as it was then; `None` when that was not seen.
+    pub opener: Option<Arc<Person>>,
+    /// Who was the last to act on it: opened, accepted, closed, or (with queues traced) sent or received.
+    pub user: Option<Arc<Person>>,
+    /// Who holds a file of it, as far as is known, by number.
+    pub holders: Vec<Arc<Person>>,
+    /// Since when the holders are known to be these: the last event or pass that said so.
+    pub as_of: Mono,
+}
+
+/// The process a connection belongs to: the one that opened it as long as that holds it, else one that does.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     pub pid: Pid,
     /// Empty when the process was gone before it could be asked.
     pub comm: Comm,
     pub how: How,
+    pub ties: Arc<Ties>,
+}
+
+impl Owner {
+    /// A process of which nothing else is known, and nobody beside it.
+    pub fn alone(process: Process, how: How) -> Self {
+        let shown = Arc::new(Person { process, details: Details::default() });
+        let ties = Ties { shown, opener: None, user: None, holders: Vec::new(), as_of: Mono::default() };
+        Self { pid: process.pid, comm: process.comm, how, ties: Arc::new(ties) }
+    }
 }
 
 /// A row of the table, copied out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conn {
     /// Number of the row, never used for another one (before there have been four billion of them).
     pub serial: u32,
@@ -205,7 +239,7 @@ pub struct Conn {
 }
 
 /// A change of state.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Transition {
     pub at: Mono,
     pub from: TcpState,
@@ -226,7 +260,7 @@ pub struct Transition {
 }
 
 /// A connection is over for its process: the socket closed, or only a TIME_WAIT (or orphan FIN_WAIT2) remains of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ended {
     pub at: Mono,
     /// State it was left in.
@@ -251,7 +285,7 @@ pub struct Repair {
 }
 
 /// What [`Table::learn`](crate::table::Table::learn) gives.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     Transition(Transition),
     Ended(Ended),
@@ -276,6 +310,6 @@ impl Told {
             }
             Self::Repaired(_) => return None,
         };
-        Some((&conn.identity, conn.owner.map(|owner| owner.pid)))
+        Some((&conn.identity, conn.owner.as_ref().map(|owner| owner.pid)))
     }
 }

@@ -92,8 +92,8 @@ const STATES: Type = Type::OneOf(&[
     "unconnected",
 ]);
 
-const TRANSPORTS: Type = Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix", "packet", "netlink", "vsock", "mptcp",
-    "sctp"]);
+const TRANSPORTS: Type =
+    Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix", "packet", "netlink", "vsock", "mptcp", "sctp"]);
 
 /// A field of this table or of another one like it.
 pub trait Listed: Copy {
@@ -156,8 +156,39 @@ fields! {
         "Name of the process (comm), when it is UTF-8.";
     CommHex = "enetstat.process.comm_hex", Type::Hex, CONN | S | X, always 0,
         "Name of the process in hexadecimal, when it is not UTF-8.";
+    Vpid = "process.vpid", Type::Integer, CONN | S, always 0,
+        "Its number in its own PID namespace, where that is another one.";
+    ParentPid = "process.parent_pid", Type::Integer, CONN | S, always 0,
+        "The process that made it, or took it over.";
+    CommandLine = "process.command_line", Type::Text, CONN | S, always 0,
+        "Its command line, the words separated by blanks, when it is UTF-8. Left out when it had ended before it was asked.";
+    CommandLineHex = "enetstat.process.command_line_hex", Type::Hex, CONN | S, always 0,
+        "The same in hexadecimal, when it is not UTF-8.";
+    Executable = "process.executable.path", Type::Text, CONN | S, always 0,
+        "Its program, when the path is UTF-8. Left out when it had ended before it was asked, and where it may not be seen.";
+    ExecutableHex = "enetstat.process.executable.path_hex", Type::Hex, CONN | S, always 0,
+        "The same in hexadecimal, when it is not UTF-8.";
+    ExecutableName = "process.executable.name", Type::Text, CONN | S, always 0,
+        "The last part of the path of its program, when it is UTF-8.";
+    RealUser = "process.real_user.id", Type::Integer, CONN | S, always 0,
+        "Real user of the process, which need not be that of the socket.";
+    UserName = "user.name", Type::Text, CONN | S, always 0,
+        "Name of the socket's user, when there is one and it is UTF-8.";
     OwnerHow = "enetstat.owner.how", Type::OneOf(&["opened", "accepted", "held", "used", "closed", "inherited"]), CONN | S | X, always 0, "How the process is known to own it: it called connect or listen; accept gave it; it holds a file of \
         it; it sent or received; it closed it; it owns the listener and nobody has accepted the connection yet.";
+    OpenerPid = "enetstat.owner.opener.pid", Type::Integer, CONN | S, always 0,
+        "Process that opened or accepted it. Left out when that was not seen.";
+    OpenerComm = "enetstat.owner.opener.comm", Type::Text, CONN | S, always 0,
+        "Its name at that time, when it is UTF-8.";
+    OpenerCommHex = "enetstat.owner.opener.comm_hex", Type::Hex, CONN | S, always 0,
+        "The same in hexadecimal, when it is not UTF-8.";
+    UserPid = "enetstat.owner.last_user.pid", Type::Integer, CONN | S, always 0,
+        "Process that was seen to act on it last: open, accept, close it, or (with --queues) send or receive.";
+    OwnerHolders = "enetstat.owner.holders", Type::Holders, CONN | S, always 0,
+        "Processes known to hold a file of it now; none when all have closed it. Left out once the connection is closed.";
+    OwnerAge = "enetstat.owner.age_ns", Type::Integer64, CONN | S, always 0,
+        "Nanoseconds since the event or the pass that showed the holders; a file that was passed on or closed by one of \
+        several since is not known.";
     Netns = "enetstat.netns", Type::Integer, CONN | S | N | RT | IF | GR | MQ | X, always 0,
         "Inode of the network namespace.";
     Cookie = "enetstat.socket.cookie", Type::Integer64, CONN | S | X, always 0,

@@ -1,14 +1,20 @@
 //! JSON lines. The fields are those of [`field`](super::field).
 
+mod parts;
+
 use super::field::{Field, Kind};
-use super::object::{Object, Stamp};
+use super::object::{Held, Object, Stamp};
 use crate::model::counter::Group;
 use crate::model::fact::Direction;
 use crate::model::{
-    BesideChange, Clock, Comm, Conn, Doing, Ended, Family, How, Learnt, Lodging, Mono, Pid, Protocol, Repair,
-    ResetNames, Runtime, SockRow, TcpState, TimerKind, Told, Totals, Transition, Transport, UnixRow, UnixState, Way, Why,
+    BesideChange, Clock, Conn, Doing, Ended, Family, Lodging, Mono, Protocol, Repair, ResetNames, SockRow,
+    TcpState, TimerKind, Told, Transition, Transport, UnixRow, UnixState,
 };
-use std::net::IpAddr;
+use crate::names::Names;
+use parts::{
+    at_close, connection, end_of, ends, how_word, learnt_word, listener_closes, lives, nanoseconds, netns,
+    numbers, otel, timer, user,
+};
 use std::rc::Rc;
 
 /// Writes what the table says, and the rows of listings.
@@ -18,12 +24,20 @@ pub struct Json {
     stamp: Stamp,
     resets: ResetNames,
     lodging: Rc<Lodging>,
+    /// Names of users, where they are wanted.
+    users: Option<Box<Names>>,
 }
 
 impl Json {
     pub fn new(close: bool, clock: Clock) -> Self {
         let lodging = Rc::new(Lodging::UNKNOWN);
-        Self { close, stamp: Stamp::new(clock), resets: ResetNames::default(), lodging }
+        Self { close, stamp: Stamp::new(clock), resets: ResetNames::default(), lodging, users: None }
+    }
+
+    /// Tells the names of users, too.
+    #[must_use]
+    pub fn with_users(self, users: Names) -> Self {
+        Self { users: Some(Box::new(users)), ..self }
     }
 
     /// Tells what the kernel calls the reasons of its resets.
@@ -49,7 +63,7 @@ impl Json {
             Told::Transition(_) | Told::Ended(_) => {}
             Told::Queue { change, conn } => {
                 let mut object = Object::begin(out, Kind::Queue, self.stamp.at(change.at));
-                connection(&mut object, conn, &self.lodging);
+                connection(&mut object, conn, change.at, &self.lodging);
                 object.integer(Field::QueueReceive, change.rqueue);
                 object.integer(Field::QueueSend, change.wqueue);
                 let cause: &[u8] = match change.direction {
@@ -76,7 +90,7 @@ impl Json {
     fn transition(&mut self, out: &mut Vec<u8>, transition: &Transition) {
         let Transition { at, from, to: _, spent, learnt, err, actor, conn, why, totals } = transition;
         let mut object = Object::begin(out, Kind::Transition, self.stamp.at(*at));
-        connection(&mut object, conn, &self.lodging);
+        connection(&mut object, conn, *at, &self.lodging);
         object.text(Field::From, from.otel().as_bytes());
         if let Some(spent) = spent {
             object.integer64(Field::Spent, nanoseconds(*spent));
@@ -100,7 +114,7 @@ impl Json {
     fn ended(&mut self, out: &mut Vec<u8>, ended: &Ended) {
         let Ended { at, conn, from, err, why, totals } = ended;
         let mut object = Object::begin(out, Kind::Connection, self.stamp.at(*at));
-        connection(&mut object, conn, &self.lodging);
+        connection(&mut object, conn, *at, &self.lodging);
         object.text(Field::From, from.otel().as_bytes());
         if let Some(opened) = conn.opened {
             object.integer64(Field::Duration, nanoseconds(at.since(opened)));
@@ -198,9 +212,9 @@ impl Json {
     }
 
     /// Appends an inet socket of a listing made at `at`. `holders` is `None` when nobody looked for them.
-    pub fn socket<I>(&mut self, out: &mut Vec<u8>, at: Mono, row: &SockRow, holders: Option<I>)
+    pub fn socket<'h, I>(&mut self, out: &mut Vec<u8>, at: Mono, row: &SockRow, holders: Option<I>)
     where
-        I: Iterator<Item = (Pid, Comm)>,
+        I: Iterator<Item = Held<'h>>,
     {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
         let transport: &[u8] = match row.protocol {
@@ -222,7 +236,15 @@ impl Json {
         // What remains of a closed socket, or a request for one, has no user; the kernel says 0.
         let userless =
             row.timer.kind == TimerKind::TimeWait || (row.state == TcpState::SynRecv && row.inode == 0);
-        user(&mut object, (!userless).then_some(row.uid));
+        let uid = (!userless).then_some(row.uid);
+        user(&mut object, uid);
+        let name = uid
+            .zip(self.users.as_mut())
+            .and_then(|(uid, users)| users.user(uid))
+            .filter(|name| std::str::from_utf8(name).is_ok());
+        if let Some(name) = name {
+            object.text(Field::UserName, name);
+        }
         netns(&mut object, row.netns);
         if let Some(cookie) = row.cookie {
             object.integer64(Field::Cookie, cookie.get());
@@ -271,7 +293,7 @@ impl Json {
     /// Appends a TCP connection that reached CLOSE at `closed`, for a listing made at `at`. What is left out is not known.
     pub fn closed(&mut self, out: &mut Vec<u8>, at: Mono, closed: Mono, conn: &Conn) {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
-        connection(&mut object, conn, &self.lodging);
+        connection(&mut object, conn, at, &self.lodging);
         if let Some(opened) = conn.opened {
             object.integer64(Field::Duration, nanoseconds(closed.since(opened)));
         }
@@ -285,9 +307,9 @@ impl Json {
     }
 
     /// Appends a unix socket of a listing made at `at` in the namespace `inum` (0: unknown).
-    pub fn unix<I>(&mut self, out: &mut Vec<u8>, at: Mono, inum: u32, row: &UnixRow, holders: Option<I>)
+    pub fn unix<'h, I>(&mut self, out: &mut Vec<u8>, at: Mono, inum: u32, row: &UnixRow, holders: Option<I>)
     where
-        I: Iterator<Item = (Pid, Comm)>,
+        I: Iterator<Item = Held<'h>>,
     {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
         object.text(Field::Transport, b"unix");
@@ -342,219 +364,4 @@ impl Json {
             object.end();
         }
     }
-}
-
-fn otel(family: Family) -> &'static [u8] {
-    match family {
-        Family::V4 => b"ipv4",
-        Family::V6 => b"ipv6",
-    }
-}
-
-fn how_word(how: How) -> &'static [u8] {
-    match how {
-        How::Inherited => b"inherited",
-        How::Closed => b"closed",
-        How::Used => b"used",
-        How::Held => b"held",
-        How::Accepted => b"accepted",
-        How::Opened => b"opened",
-    }
-}
-
-fn learnt_word(learnt: Learnt) -> &'static [u8] {
-    match learnt {
-        Learnt::Event => b"event",
-        Learnt::Deduced => b"deduced",
-        Learnt::Listing => b"listing",
-    }
-}
-
-fn nanoseconds(span: std::time::Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn ends(object: &mut Object<'_>, family: Family, local: (IpAddr, u16), foreign: (IpAddr, u16)) {
-    object.text(Field::NetworkType, otel(family));
-    object.address(Field::LocalAddress, local.0);
-    if local.1 != 0 {
-        object.integer(Field::LocalPort, local.1);
-    }
-    object.address(Field::PeerAddress, foreign.0);
-    if foreign.1 != 0 {
-        object.integer(Field::PeerPort, foreign.1);
-    }
-}
-
-fn user(object: &mut Object<'_>, uid: Option<u32>) {
-    if let Some(uid) = uid {
-        let mut digits = Vec::with_capacity(10);
-        super::text::number(&mut digits, uid.into());
-        object.text(Field::User, &digits);
-    }
-}
-
-fn netns(object: &mut Object<'_>, inum: u32) {
-    if inum != 0 {
-        object.integer(Field::Netns, inum);
-    }
-}
-
-fn connection(object: &mut Object<'_>, conn: &Conn, lodging: &Lodging) {
-    let tuple = &conn.identity.tuple;
-    object.text(Field::Transport, b"tcp");
-    let (local, foreign) = (tuple.local(), tuple.foreign());
-    ends(object, tuple.family, (local.addr, local.port), (foreign.addr, foreign.port));
-    object.text(Field::State, conn.state.otel().as_bytes());
-    if let Some(owner) = &conn.owner {
-        object.integer(Field::Pid, owner.pid.get());
-        if !owner.comm.bytes().is_empty() {
-            object.bytes(Field::Comm, Field::CommHex, owner.comm.bytes());
-        }
-        object.text(Field::OwnerHow, how_word(owner.how));
-    }
-    user(object, conn.identity.uid);
-    netns(object, conn.identity.netns);
-    object.integer(Field::Connection, conn.serial);
-    if let Some(cookie) = conn.id.cookie {
-        object.integer64(Field::Cookie, cookie.get());
-    }
-    if conn.inode != 0 {
-        object.integer64(Field::Inode, conn.inode.into());
-    }
-    if let Some(cgroup) = conn.identity.cgroup {
-        object.integer64(Field::Cgroup, cgroup.get());
-    }
-    lives(object, lodging);
-    if tuple.bound_if != 0 {
-        object.integer(Field::Interface, tuple.bound_if);
-    }
-    if conn.preexisting {
-        object.bool(Field::Preexisting, true);
-    }
-    if let Some(active) = conn.active {
-        object.text(Field::Role, if active { b"client" } else { b"server" });
-    }
-    if let Some(first) = conn.first {
-        object.text(Field::ClosedFirst, first.name().as_bytes());
-    }
-    let latency = &conn.latency;
-    for (field, us) in [
-        (Field::Handshake, latency.handshake_us),
-        (Field::AcceptTime, latency.accept_us),
-        (Field::FirstSent, latency.first_sent_us),
-        (Field::FirstReceived, latency.first_received_us),
-        (Field::SynRetransmits, latency.syn_retrans.map(u32::from)),
-    ] {
-        if let Some(us) = us {
-            object.integer(field, us);
-        }
-    }
-}
-
-fn lives(object: &mut Object<'_>, lodging: &Lodging) {
-    let Lodging { cgroup, container, pod } = lodging;
-    if let Some(path) = cgroup {
-        object.bytes(Field::CgroupPath, Field::CgroupPathHex, path);
-    }
-    let mut told = |field, text: Option<&str>| {
-        if let Some(text) = text {
-            object.text(field, text.as_bytes());
-        }
-    };
-    if let Some(container) = container {
-        told(Field::ContainerId, Some(&container.id));
-        told(Field::ContainerName, container.name.as_deref());
-        told(Field::ContainerRuntime, container.runtime.map(Runtime::name));
-    }
-    if let Some(pod) = pod {
-        told(Field::PodUid, Some(&pod.uid));
-        told(Field::PodName, pod.name.as_deref());
-        told(Field::PodNamespace, pod.namespace.as_deref());
-        told(Field::PodContainer, pod.container.as_deref());
-    }
-}
-
-fn end_of(object: &mut Object<'_>, names: &ResetNames, err: u16, why: &Why) {
-    let Why { reason, cause, reset } = why;
-    if let Some(reason) = reason {
-        object.text(Field::Reason, reason.name().as_bytes());
-    }
-    if let Some(cause) = cause {
-        object.text(Field::Cause, cause.name().as_bytes());
-    }
-    if let Some(reset) = reset {
-        let way: &[u8] = match reset.way {
-            Way::Sent => b"sent",
-            Way::Received => b"received",
-        };
-        object.text(Field::ResetWay, way);
-        if let Some(reason) = reset.reason.and_then(|reason| names.name(reason)) {
-            object.text(Field::ResetReason, reason);
-        }
-    }
-    if err != 0 {
-        object.errno(Field::Error, err);
-    }
-}
-
-/// Counters of a connection.
-fn numbers(object: &mut Object<'_>, totals: &Totals) {
-    let Totals { sent, received, resent, segs_out, segs_in, retrans, srtt_us, .. } = *totals;
-    object.integer64(Field::BytesSent, sent);
-    object.integer64(Field::BytesReceived, received);
-    if let Some(resent) = resent {
-        object.integer64(Field::BytesResent, resent);
-    }
-    object.integer(Field::SegmentsOut, segs_out);
-    object.integer(Field::SegmentsIn, segs_in);
-    object.integer(Field::Retransmits, retrans);
-    if let Some(lost) = totals.lost {
-        object.integer(Field::SegmentsLost, lost);
-    }
-    if let Some(times) = totals.reordered {
-        object.integer(Field::Reordered, times);
-    }
-    if let Some(busy) = totals.busy {
-        object.integer64(Field::BusyTime, busy.total_us);
-        object.integer64(Field::WindowTime, busy.window_us);
-        object.integer64(Field::BufferTime, busy.buffer_us);
-    }
-    if srtt_us != 0 {
-        object.integer(Field::Rtt, srtt_us);
-    }
-    if let Some(rtt) = totals.min_rtt_us {
-        object.integer(Field::RttMin, rtt);
-    }
-}
-
-/// What was left when it closed.
-fn at_close(object: &mut Object<'_>, totals: &Totals) {
-    object.integer(Field::Probes, totals.probes);
-    object.integer(Field::QueueReceive, totals.rqueue);
-    object.integer(Field::QueueSend, totals.wqueue);
-}
-
-fn listener_closes(object: &mut Object<'_>, totals: &Totals) {
-    object.integer(Field::ListenerWaiting, totals.rqueue);
-    object.integer(Field::ListenerLimit, totals.wqueue);
-    object.integer(Field::ListenerHalfOpen, totals.segs_in);
-    if let Some(dropped) = totals.lost {
-        object.integer64(Field::ListenerDropped, dropped.into());
-    }
-}
-
-fn timer(object: &mut Object<'_>, row: &SockRow) {
-    let kind: &[u8] = match row.timer.kind {
-        TimerKind::Off => return,
-        TimerKind::On => b"on",
-        TimerKind::Keepalive => b"keepalive",
-        TimerKind::TimeWait => b"timewait",
-        TimerKind::Probe => b"probe",
-        TimerKind::Other(_) => b"unknown",
-    };
-    object.text(Field::TimerKind, kind);
-    object.integer(Field::TimerExpires, row.timer.expires_ms);
-    object.integer(Field::TimerRetransmits, row.timer.retransmits);
-    object.integer(Field::TimerProbes, row.timer.probes);
 }

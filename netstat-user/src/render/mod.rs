@@ -32,3 +32,5 @@ mod tests;
 #[cfg(test)]
 mod tests_tables;
 mod words;
+
+pub use object::Held;

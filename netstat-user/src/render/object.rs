@@ -2,7 +2,7 @@
 
 use super::field::{Field, Kind, Listed};
 use super::text;
-use crate::model::{Clock, Comm, Mono, Pid};
+use crate::model::{Clock, Details, Mono, Process};
 use std::net::IpAddr;
 
 /// An object being written.
@@ -128,27 +128,68 @@ impl<'a> Object<'a> {
     }
 
     /// An array of processes.
-    pub fn processes(&mut self, field: impl Listed, holders: impl Iterator<Item = (Pid, Comm)>) {
-        self.key(field);
-        self.out.push(b'[');
-        for (at, (pid, comm)) in holders.enumerate() {
-            if at > 0 {
-                self.out.push(b',');
+    pub fn processes<'p>(&mut self, field: impl Listed, holders: impl Iterator<Item = Held<'p>>) {
+        self.array(field, holders, |out, held| {
+            let Held { process, fd, details, user } = held;
+            out.extend_from_slice(b"{\"process.pid\":");
+            text::number(out, process.pid.get().into());
+            let mut integer = |key: &[u8], value: u32| {
+                out.extend_from_slice(key);
+                text::number(out, value.into());
+            };
+            if let Some(inner) = process.inner.filter(|&inner| inner != process.pid) {
+                integer(b",\"process.vpid\":", inner.get());
             }
-            self.out.extend_from_slice(b"{\"process.pid\":");
-            text::number(self.out, pid.get().into());
-            let name = comm.bytes();
-            if std::str::from_utf8(name).is_err() {
-                self.out.extend_from_slice(b",\"enetstat.process.comm_hex\":\"");
-                hexadecimal(self.out, name);
-                self.out.push(b'"');
-            } else if !name.is_empty() {
-                self.out.extend_from_slice(b",\"enetstat.process.comm\":");
-                string(self.out, name);
+            if let Some(fd) = fd {
+                integer(b",\"enetstat.process.fd\":", fd);
             }
-            self.out.push(b'}');
-        }
-        self.out.push(b']');
+            if let Some(uid) = process.uid.filter(|_| details.is_some()) {
+                integer(b",\"process.real_user.id\":", uid);
+            }
+            if let Some(user) = user.filter(|user| std::str::from_utf8(user).is_ok()) {
+                out.extend_from_slice(b",\"process.real_user.name\":");
+                string(out, user);
+            }
+            let mut named = |name: &str, hex: &str, value: &[u8]| {
+                if value.is_empty() {
+                    return;
+                }
+                let is_text = std::str::from_utf8(value).is_ok();
+                out.extend_from_slice(b",\"");
+                out.extend_from_slice(if is_text { name } else { hex }.as_bytes());
+                out.extend_from_slice(b"\":");
+                if is_text {
+                    string(out, value);
+                } else {
+                    out.push(b'"');
+                    hexadecimal(out, value);
+                    out.push(b'"');
+                }
+            };
+            named("enetstat.process.comm", "enetstat.process.comm_hex", process.comm.bytes());
+            if let Some(details) = details {
+                named("process.command_line", "enetstat.process.command_line_hex", &details.command);
+                named("process.executable.path", "enetstat.process.executable.path_hex", &details.executable);
+            }
+            out.push(b'}');
+        });
+    }
+}
+
+/// A process that holds a socket, as it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'p> {
+    pub process: &'p Process,
+    pub fd: Option<u32>,
+    pub details: Option<&'p Details>,
+    /// Name of its user.
+    pub user: Option<&'p [u8]>,
+}
+
+impl<'p> Held<'p> {
+    /// A process of which nothing else was asked.
+    pub fn named(process: &'p Process) -> Self {
+        Self { process, fd: None, details: None, user: None }
     }
 }
 

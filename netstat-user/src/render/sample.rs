@@ -17,6 +17,10 @@ pub fn end(addr: &str, port: u16) -> Endpoint {
     Endpoint { addr: addr.parse().unwrap(), port }
 }
 
+pub fn owner(number: u32, name: &[u8], how: How) -> Owner {
+    Owner::alone(Process::named(pid(number), Comm::from_bytes(name)), how)
+}
+
 pub fn conn() -> Conn {
     let tuple = Tuple::new(end("192.0.2.1", 40022), end("198.51.100.7", 80), Family::V4, 0);
     Conn {
@@ -26,7 +30,7 @@ pub fn conn() -> Conn {
         state: TcpState::Established,
         since: Some(Mono(1_123_456_789)),
         opened: Some(Mono(1_123_144_789)),
-        owner: Some(Owner { pid: pid(4711), comm: Comm::from_bytes(b"curl"), how: How::Opened }),
+        owner: Some(owner(4711, b"curl", How::Opened)),
         inode: 0,
         rqueue: None,
         wqueue: None,

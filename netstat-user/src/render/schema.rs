@@ -79,6 +79,14 @@ fn kind_of_value(out: &mut Vec<u8>, kind: Type) {
             b"\"type\": \"array\", \"items\": { \"type\": \"object\", \"additionalProperties\": false, \
               \"required\": [\"process.pid\"], \"properties\": { \
               \"process.pid\": { \"type\": \"integer\", \"minimum\": 1 }, \
+              \"process.vpid\": { \"type\": \"integer\", \"minimum\": 1 }, \
+              \"enetstat.process.fd\": { \"type\": \"integer\", \"minimum\": 0 }, \
+              \"process.command_line\": { \"type\": \"string\" }, \
+              \"enetstat.process.command_line_hex\": { \"type\": \"string\", \"pattern\": \"^([0-9a-f]{2})+$\" }, \
+              \"process.executable.path\": { \"type\": \"string\" }, \
+              \"enetstat.process.executable.path_hex\": { \"type\": \"string\", \"pattern\": \"^([0-9a-f]{2})+$\" }, \
+              \"process.real_user.id\": { \"type\": \"integer\", \"minimum\": 0 }, \
+              \"process.real_user.name\": { \"type\": \"string\" }, \
               \"enetstat.process.comm\": { \"type\": \"string\" }, \
               \"enetstat.process.comm_hex\": { \"type\": \"string\", \"pattern\": \"^([0-9a-f]{2})+$\" } } }"
         }

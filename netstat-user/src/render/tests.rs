@@ -3,14 +3,13 @@
 use super::field::{self, Type};
 use super::json::Json;
 use super::log::{Log, LogStyle};
+use super::object::Held;
 use super::{sample, schema, summary::Summary};
 use crate::args::plan::TimeStyle;
 use crate::model::*;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 use std::num::NonZeroU64;
-
-type Process = (Pid, Comm);
 
 fn logged(style: LogStyle, told: &Told) -> String {
     let mut out = Vec::new();
@@ -89,7 +88,7 @@ fn what_is_not_certain_is_marked() {
     let line = logged(LogStyle::default(), &Told::Transition(deduced));
     assert!(line.starts_with("03:04:06.123456~ tcp") && line.contains("  ~312us  "), "{line}");
     let mut inherited = sample::transition();
-    inherited.conn.owner = Some(Owner { pid: sample::pid(9), comm: Comm::default(), how: How::Inherited });
+    inherited.conn.owner = Some(sample::owner(9, b"", How::Inherited));
     inherited.spent = None;
     inherited.err = libc::ECONNREFUSED as u16;
     let line = logged(LogStyle::default(), &Told::Transition(inherited));
@@ -266,7 +265,7 @@ fn row() -> SockRow {
     }
 }
 
-fn socket(row: &SockRow, holders: Option<&[Process]>) -> Map<String, Value> {
+fn socket(row: &SockRow, holders: Option<&[Held<'_>]>) -> Map<String, Value> {
     let mut out = Vec::new();
     let holders = holders.map(|holders| holders.iter().copied());
     Json::new(false, sample::clock()).socket(&mut out, Mono(0), row, holders);
@@ -275,8 +274,25 @@ fn socket(row: &SockRow, holders: Option<&[Process]>) -> Map<String, Value> {
 
 #[test]
 fn sockets_of_listings_obey_the_schema() {
-    let held = [(sample::pid(1), Comm::from_bytes(b"init")), (sample::pid(2), Comm::from_bytes(b"\xff"))];
-    let listener = socket(&row(), Some(&held));
+    let init = Process { uid: Some(0), ..Process::named(sample::pid(1), Comm::from_bytes(b"init")) };
+    let inner =
+        Process { inner: Some(sample::pid(9)), ..Process::named(sample::pid(2), Comm::from_bytes(b"\xff")) };
+    let details =
+        Details { command: b"init \"-x\"".into(), executable: b"/a\xff".into(), user: b"root".into() };
+    let known = Held { process: &init, fd: Some(3), details: Some(&details), user: Some(&details.user) };
+    let unknown = Held { process: &inner, fd: None, details: None, user: None };
+    let listener = socket(&row(), Some(&[known, unknown]));
+    let first = &listener["enetstat.holders"][0];
+    assert_eq!(
+        (&first["process.command_line"], &first["enetstat.process.fd"]),
+        (&"init \"-x\"".into(), &3.into())
+    );
+    assert_eq!(first["enetstat.process.executable.path_hex"], "2f61ff");
+    assert_eq!(
+        (&first["process.real_user.id"], &first["process.real_user.name"]),
+        (&0.into(), &"root".into())
+    );
+    assert_eq!(listener["enetstat.holders"][1]["process.vpid"], 9);
     assert_eq!(listener["enetstat.holders"][0]["enetstat.process.comm"], "init");
     assert_eq!(listener["enetstat.holders"][1]["enetstat.process.comm_hex"], "ff");
     assert_eq!((&listener["enetstat.queue.send"], &listener["user.id"]), (&128.into(), &"0".into()));
@@ -331,7 +347,7 @@ proptest! {
             cookie: None,
         };
         let mut out = Vec::new();
-        Json::new(false, sample::clock()).unix(&mut out, Mono(0), 1, &row, None::<std::iter::Empty<Process>>);
+        Json::new(false, sample::clock()).unix(&mut out, Mono(0), 1, &row, None::<std::iter::Empty<Held<'_>>>);
         let object = check(std::str::from_utf8(&out).unwrap());
         match std::str::from_utf8(&path) {
             Ok("") => prop_assert!(!object.contains_key("enetstat.unix.path")),
@@ -339,4 +355,58 @@ proptest! {
             Err(_) => prop_assert_eq!(object["enetstat.unix.path_hex"].as_str().unwrap().len(), 2 * path.len()),
         }
     }
+}
+
+/// Who opened it, who uses it, who holds it, and what they are.
+#[test]
+fn everybody_around_a_connection_is_told() {
+    let process = |pid, name: &[u8]| Process::named(sample::pid(pid), Comm::from_bytes(name));
+    let person = |process| std::sync::Arc::new(Person { process, details: Details::default() });
+    let shown = Process {
+        inner: Some(sample::pid(7)),
+        uid: Some(1000),
+        parent: Some(sample::pid(1)),
+        ..process(5, b"now")
+    };
+    let details =
+        Details { command: b"now -f".into(), executable: b"/usr/bin/now".into(), user: b"me".into() };
+    let shown = std::sync::Arc::new(Person { process: shown, details });
+    let ties = Ties {
+        shown: shown.clone(),
+        opener: Some(person(process(5, b"before"))),
+        user: Some(person(process(6, b"child"))),
+        holders: vec![shown, person(process(6, b"child"))],
+        as_of: Mono(1_000_000_000),
+    };
+    let owner =
+        Owner { pid: sample::pid(5), comm: Comm::from_bytes(b"now"), how: How::Accepted, ties: ties.into() };
+    let line = |state| {
+        let conn = Conn { state, owner: Some(owner.clone()), ..sample::conn() };
+        let mut out = Vec::new();
+        let told = Told::Transition(Transition { conn, at: Mono(1_000_000_400), ..sample::transition() });
+        Json::new(false, sample::clock()).told(&mut out, &told);
+        check(std::str::from_utf8(&out).unwrap())
+    };
+    let told = line(TcpState::Established);
+    for (field, value) in [
+        ("process.pid", Value::from(5)),
+        ("process.vpid", 7.into()),
+        ("process.parent_pid", 1.into()),
+        ("process.command_line", "now -f".into()),
+        ("process.executable.path", "/usr/bin/now".into()),
+        ("process.executable.name", "now".into()),
+        ("process.real_user.id", 1000.into()),
+        ("user.name", "me".into()),
+        ("enetstat.process.comm", "now".into()),
+        ("enetstat.owner.how", "accepted".into()),
+        ("enetstat.owner.opener.pid", 5.into()),
+        ("enetstat.owner.opener.comm", "before".into()),
+        ("enetstat.owner.last_user.pid", 6.into()),
+        ("enetstat.owner.age_ns", "400".into()),
+    ] {
+        assert_eq!(told[field], value, "{field}");
+    }
+    let holders = told["enetstat.owner.holders"].as_array().unwrap();
+    assert_eq!(holders.iter().map(|held| held["process.pid"].as_u64().unwrap()).collect::<Vec<_>>(), [5, 6]);
+    assert!(!line(TcpState::TimeWait).contains_key("enetstat.owner.holders"));
 }

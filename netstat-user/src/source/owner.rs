@@ -1,5 +1,6 @@
 //! Who holds which socket, by one linear pass over /proc/PID/fd.
 
+use crate::model::fact::Details;
 use crate::model::{Comm, Holder, Pid, Process};
 use rustc_hash::FxHashMap;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -81,7 +82,8 @@ struct Room {
     path: Vec<u8>,
     text: Vec<u8>,
     entries: Vec<MaybeUninit<u8>>,
-    inodes: Vec<u32>,
+    /// Sockets, each with the descriptor.
+    inodes: Vec<(u32, u32)>,
     /// The directory of files could be opened.
     listed: bool,
 }
@@ -114,9 +116,10 @@ impl Scan {
             return;
         }
         room.inodes.sort_unstable();
-        room.inodes.dedup();
+        room.inodes.dedup_by_key(|(inode, _)| *inode);
         let Some(process) = describe(proc, pid, room) else { return };
-        self.holders.extend(room.inodes.iter().map(|&inode| Holder { inode, process }));
+        let held = |&(inode, fd): &(u32, u32)| Holder { inode, cookie: None, process, fd };
+        self.holders.extend(room.inodes.iter().map(held));
         if let Some(word) = first_word(proc, pid, room) {
             self.argv0.insert(pid, word);
         }
@@ -148,7 +151,8 @@ fn sockets(
             Err(error) => return Err(error),
         };
         let inode = target.get(..length).and_then(socket_inode);
-        room.inodes.extend(inode.filter(|&inode| wanted.is_none_or(|wanted| wanted(inode))));
+        let inode = inode.filter(|&inode| wanted.is_none_or(|wanted| wanted(inode)));
+        room.inodes.extend(inode.zip(number(name.to_bytes())));
     }
     Ok(())
 }
@@ -164,9 +168,9 @@ fn socket_inode(target: &[u8]) -> Option<u32> {
 fn describe(proc: BorrowedFd<'_>, pid: Pid, room: &mut Room) -> Option<Process> {
     let length = read(proc, path(&mut room.path, pid, "stat"), &mut room.text)?;
     let (comm, parent, start) = parse_stat(room.text.get(..length)?)?;
-    let uid = read(proc, path(&mut room.path, pid, "status"), &mut room.text)
-        .and_then(|length| parse_uid(room.text.get(..length)?));
-    Some(Process { pid, comm, start, uid, parent })
+    let length = read(proc, path(&mut room.path, pid, "status"), &mut room.text);
+    let status = length.and_then(|length| room.text.get(..length)).unwrap_or_default();
+    Some(Process { pid, comm, start, uid: parse_uid(status), parent, inner: parse_inner(status) })
 }
 
 /// The name, the parent and the start of a /proc/PID/stat (proc_pid_stat(5)). The name stands in parentheses and may
@@ -186,6 +190,26 @@ fn parse_stat(text: &[u8]) -> Option<(Comm, Option<Pid>, u64)> {
 fn parse_uid(text: &[u8]) -> Option<u32> {
     let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
     line.split(|&byte| byte == b'\t' || byte == b' ').find(|field| !field.is_empty()).and_then(number)
+}
+
+/// The last number of the line `NSpid` of a /proc/PID/status: that in the process's own PID namespace.
+fn parse_inner(text: &[u8]) -> Option<Pid> {
+    let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
+    let last = line.split(|&byte| byte == b'\t' || byte == b' ').rfind(|field| !field.is_empty());
+    last.and_then(number).and_then(Pid::new)
+}
+
+/// Command line and program of a process; what it does not show, or what it has none of, is empty. Its user's name is not
+/// looked up here.
+pub fn details(root: &Path, pid: Pid) -> Details {
+    let Ok(proc) = open_dir(CWD, root) else { return Details::default() };
+    let mut room = Room::default();
+    let length = read(proc.as_fd(), path(&mut room.path, pid, "cmdline"), &mut room.text).unwrap_or_default();
+    let text = room.text.get(..length).unwrap_or_default();
+    let words = text.strip_suffix(&[0]).unwrap_or(text);
+    let command = words.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect();
+    let link = rustix::fs::readlinkat(&proc, path(&mut room.path, pid, "exe"), Vec::new());
+    Details { command, executable: link.map(|path| path.into_bytes()).unwrap_or_default(), user: Vec::new() }
 }
 
 fn first_word(proc: BorrowedFd<'_>, pid: Pid, room: &mut Room) -> Option<Box<[u8]>> {
@@ -263,6 +287,14 @@ mod tests {
         let this = Pid::new(std::process::id()).unwrap();
         let [holder] = scan.holders[..] else { panic!("{:?}", scan.holders) };
         assert_eq!((holder.inode, holder.process.pid), (wanted, this));
+        assert_eq!(holder.fd, listener.as_raw_fd().min(again.as_raw_fd()).cast_unsigned());
+        let details = details(Path::new("/proc"), this);
+        let words: Vec<_> = std::env::args_os().map(|word| word.into_encoded_bytes()).collect();
+        assert_eq!(details.command, words.join(&b' '));
+        assert_eq!(
+            details.executable,
+            std::env::current_exe().unwrap().into_os_string().into_encoded_bytes()
+        );
         assert_eq!(Some(holder.process), process(Path::new("/proc"), this));
         assert_eq!(holder.process.uid, Some(rustix::process::getuid().as_raw()));
         let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().cast_unsigned());
@@ -299,13 +331,15 @@ mod tests {
         let text = b"42 (a) b(\n) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 1234 9 9\n";
         let (comm, parent, start) = parse_stat(text).unwrap();
         assert_eq!((comm.bytes(), parent, start), (&b"a) b(\n"[..], Pid::new(7), 12_340_000_000));
+        assert_eq!(parse_inner(b"Name:\tx\nNSpid:\t1000\t7\n"), Pid::new(7));
+        assert_eq!(parse_inner(b"Name:\tNSpid:\n"), None);
         assert_eq!(parse_uid(b"Name:\tx\\nUid:\t9\nUid:\t1000\t0\t0\t0\n"), Some(1000));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = (parse_stat(&bytes), parse_uid(&bytes), socket_inode(&bytes));
+            let _ = (parse_stat(&bytes), parse_uid(&bytes), parse_inner(&bytes), socket_inode(&bytes));
         }
 
         #[test]

@@ -325,6 +325,7 @@ mod tests {
             start: 1,
             uid: Some(0),
             parent: Some(sample::pid(parent)),
+            inner: None,
         };
         processes.told(process(100, b"server", 1));
         processes.told(process(50, b"kworker/0:1", 2));

@@ -141,7 +141,7 @@ impl Table {
                 learnt,
                 err,
                 actor,
-                conn,
+                conn: conn.clone(),
                 why,
                 totals,
             }));

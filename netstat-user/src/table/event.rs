@@ -384,7 +384,7 @@ impl Table {
         row.flags.set(Flags::QUEUES);
         self.used(index, &change);
         if let Some(pid) = change.actor {
-            self.set_owner(index, pid, How::Used);
+            self.set_owner(index, pid, How::Used, change.at);
         }
         if let Some(row) = self.rows.at(index) {
             out.push(Told::Queue { change, conn: self.conn(index, row) });

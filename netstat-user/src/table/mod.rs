@@ -16,6 +16,7 @@
 
 mod answer;
 mod beside;
+mod bonds;
 mod change;
 mod event;
 mod latency;
@@ -28,10 +29,10 @@ mod row;
 mod why;
 
 use crate::model::{
-    Answer, Conn, Event, Fact, First, How, Learnt, Mono, Moved, Owner, Pid, Question, SockId, TcpState, Told,
-    Totals,
+    Answer, Conn, Event, Fact, First, Learnt, Mono, Moved, Pid, Question, SockId, TcpState, Told, Totals,
 };
 use beside::Sockets;
+use bonds::Bonds;
 use change::Change;
 use latency::Extra;
 use mini::Minis;
@@ -64,6 +65,8 @@ pub struct Limits {
     pub by_address: bool,
     /// Whether resets have events.
     pub resets: bool,
+    /// Whether command lines and programs of processes are wanted.
+    pub details: bool,
 }
 
 impl Default for Limits {
@@ -76,6 +79,7 @@ impl Default for Limits {
             attached: Mono(0),
             by_address: false,
             resets: false,
+            details: false,
         }
     }
 }
@@ -144,6 +148,9 @@ pub struct Table {
     closed: VecDeque<(Mono, u32, u32)>,
     processes: Processes,
     sockets: Sockets,
+    /// Whom rows belong to.
+    bonds: Bonds,
+    looks: owner::Looks,
     blind: Option<Blind>,
     /// Rows missing from a listing whose questions are still open.
     absent: usize,
@@ -172,7 +179,9 @@ impl Table {
             twins: Vec::new(),
             due: BinaryHeap::new(),
             closed: VecDeque::new(),
-            processes: Processes::default(),
+            processes: Processes::new(limits.details),
+            bonds: Bonds::default(),
+            looks: owner::Looks::default(),
             sockets: Sockets::default(),
             blind: None,
             absent: 0,
@@ -197,7 +206,9 @@ impl Table {
                 self.sockets.moved(&moved, &self.processes, self.limits.rows, out);
             }
             Fact::Beside(listing) => self.sockets.listed(listing, self.limits.rows, out),
-            Fact::Event(Event::Process(process)) | Fact::Process(process) => self.processes.told(process),
+            Fact::Event(Event::Process(process)) | Fact::Process(process) => self.introduced(process),
+            Fact::Event(Event::Life(seen)) => self.lived(seen),
+            Fact::Details(process, details) => self.described(&process, details),
             Fact::Listing(listing) => self.listed(now, listing, out),
             Fact::Answer(answer) => self.answered(answer, out),
             Fact::Holders(holders) => self.held(&holders),
@@ -269,6 +280,11 @@ impl Table {
     /// Processes that own sockets but never told their name.
     pub fn unnamed(&mut self) -> Vec<Pid> {
         self.processes.unnamed()
+    }
+
+    /// Processes of which more is wanted than their name; none without [`Limits::details`].
+    pub fn plain(&mut self) -> Vec<Pid> {
+        self.processes.plain()
     }
 
     /// At most `max` questions that are due at `now`. Each is asked once, until it is answered or [put
@@ -347,7 +363,7 @@ impl Table {
             state: row.state,
             since: flags.has(Flags::SINCE).then_some(row.since),
             opened: flags.has(Flags::OPENED).then_some(row.opened),
-            owner: row.how().and_then(|how| self.owner(row.owner, how)),
+            owner: row.how().and_then(|_| self.bonds.told(&self.processes, row.owner)),
             inode: row.inode,
             rqueue: flags.has(Flags::QUEUES).then_some(row.rqueue),
             wqueue: flags.has(Flags::QUEUES).then_some(row.wqueue),
@@ -366,11 +382,6 @@ impl Table {
             },
             latency: self.latency(index, row),
         }
-    }
-
-    fn owner(&self, slot: u32, how: How) -> Option<Owner> {
-        let process = self.processes.get(slot)?;
-        Some(Owner { pid: process.pid, comm: process.comm, how })
     }
 
     /// Keeps the indices true after a change of state, and remembers what the new state needs.
@@ -421,6 +432,7 @@ impl Table {
     fn lost(&mut self, now: Mono, count: u64, until: Mono) {
         self.counts.lost += count;
         self.wants_listing = true;
+        self.doubt_holders();
         let corrected_before = self.counts.corrected;
         let blind =
             self.blind.get_or_insert(Blind { since: now, until, lost: 0, corrected_before, listed: false });

@@ -1,17 +1,23 @@
-//! Names of the processes that own rows, each kept once.
+//! The processes that have to do with rows, each kept once.
 
-use crate::model::{Comm, Pid, Process};
-use rustc_hash::FxHashMap;
+use crate::model::{Comm, Details, Person, Pid, Process};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
-/// Unowned processes are forgotten when there are more than this.
+/// Processes that have to do with nothing are forgotten when there are more than this.
 const MANY: usize = 16_384;
+/// The same of those that have ended: what they close with their end comes at once.
+const ENDED: usize = 1024;
 
 #[derive(Debug)]
 struct Slot {
-    process: Process,
-    rows: u32,
+    person: Arc<Person>,
+    /// Entries of [`Bonds`](super::bonds::Bonds) that mention it, and how often.
+    mentions: FxHashMap<u32, u32>,
     /// Number of the fact that last told of it.
     told: u64,
+    ended: bool,
 }
 
 /// Slot 0 is never used, so that 0 can mean "none".
@@ -19,49 +25,83 @@ struct Slot {
 pub(super) struct Processes {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
-    current: FxHashMap<u32, u32>,
+    current: FxHashMap<Pid, u32>,
     unnamed: Vec<Pid>,
+    /// Details are wanted, and these have none.
+    plain: Option<FxHashSet<Pid>>,
+    ended: VecDeque<Pid>,
     facts: u64,
 }
 
+/// Whether two tell of one process that executed nothing in between. A look into /proc knows the start to the clock tick
+/// (10 ms), or not at all.
+fn is_same(one: &Process, other: &Process) -> bool {
+    one.comm == other.comm && is_as_old(one, other)
+}
+
+fn is_as_old(one: &Process, other: &Process) -> bool {
+    one.start.abs_diff(other.start) < 20_000_000 || one.start == 0 || other.start == 0
+}
+
 impl Processes {
-    /// Who a process is now. Rows that a former program of the same process owns keep the former name.
-    pub fn told(&mut self, process: Process) {
+    /// With `details` they are [asked for](Self::plain), too.
+    pub fn new(details: bool) -> Self {
+        Self { plain: details.then(FxHashSet::default), ..Self::default() }
+    }
+
+    fn at(&self, slot: u32) -> Option<&Slot> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    fn at_mut(&mut self, slot: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Who a process is now. What a former program of the same process did stays the former's. Gives the slot when it was
+    /// there before.
+    pub fn told(&mut self, process: Process) -> Option<u32> {
         self.facts += 1;
         let facts = self.facts;
-        if let Some(&slot) = self.current.get(&process.pid.get())
-            && let Some(Some(known)) = self.slots.get_mut(slot as usize)
+        if let Some(&slot) = self.current.get(&process.pid)
+            && let Some(known) = self.at_mut(slot)
         {
-            let nameless = known.process.comm == Comm::default();
-            // A scan knows the start to the clock tick (10 ms) or not at all; it only adds what is missing.
-            let same = known.process.comm == process.comm
-                && (known.process.start.abs_diff(process.start) < 20_000_000
-                    || known.process.start == 0
-                    || process.start == 0);
-            if nameless || same {
-                let start = if known.process.start == 0 { process.start } else { known.process.start };
-                known.process = Process { start, ..process };
+            let old = known.person.process;
+            let is_nameless = old.comm == Comm::default() && is_as_old(&old, &process);
+            if is_nameless || is_same(&old, &process) {
                 known.told = facts;
-                return;
+                let merged = Process {
+                    start: if old.start == 0 { process.start } else { old.start },
+                    uid: process.uid.or(old.uid),
+                    parent: process.parent.or(old.parent),
+                    inner: process.inner.or(old.inner),
+                    ..process
+                };
+                if merged == old {
+                    return None;
+                }
+                Arc::make_mut(&mut known.person).process = merged;
+                return Some(slot);
             }
         }
         self.add(process);
+        None
     }
 
     /// Who has this number now, as far as it was told.
     pub fn current_process(&self, pid: Pid) -> Option<&Process> {
-        let &index = self.current.get(&pid.get())?;
-        self.slots.get(index as usize)?.as_ref().map(|slot| &slot.process)
+        let &index = self.current.get(&pid)?;
+        self.slots.get(index as usize)?.as_ref().map(|slot| &slot.person.process)
     }
 
     fn add(&mut self, process: Process) -> u32 {
-        if let Some(&former) = self.current.get(&process.pid.get()) {
-            self.drop_if_unowned(former);
+        if let Some(&former) = self.current.get(&process.pid) {
+            self.drop_if_unmentioned(former);
         }
         if self.current.len() > MANY {
-            self.forget_unowned();
+            self.forget_unmentioned();
         }
-        let slot = Slot { process, rows: 0, told: self.facts };
+        let person = Arc::new(Person { process, details: Details::default() });
+        let slot = Slot { person, mentions: FxHashMap::default(), told: self.facts, ended: false };
         if self.slots.is_empty() {
             self.slots.push(None);
         }
@@ -75,42 +115,110 @@ impl Processes {
                 self.slots.len() as u32 - 1
             }
         };
-        self.current.insert(process.pid.get(), index);
+        self.current.insert(process.pid, index);
         index
     }
 
-    /// The slot of the process that has this number now, counted as one more row's owner.
-    pub fn own(&mut self, pid: Pid) -> u32 {
-        let index = match self.current.get(&pid.get()) {
-            Some(&index) => index,
-            None => {
-                self.unnamed.push(pid);
-                self.add(Process { pid, comm: Comm::default(), start: 0, uid: None, parent: None })
+    /// The slot of the process that has this number now.
+    pub fn slot(&mut self, pid: Pid) -> u32 {
+        if let Some(&slot) = self.current.get(&pid) {
+            return slot;
+        }
+        self.unnamed.push(pid);
+        self.facts += 1;
+        self.add(Process::named(pid, Comm::default()))
+    }
+
+    /// The same, if it is known.
+    pub fn current(&self, pid: Pid) -> Option<u32> {
+        self.current.get(&pid).copied()
+    }
+
+    /// A process was made by that in `parent`, and is as that is.
+    pub fn born(&mut self, parent: u32, pid: Pid) -> u32 {
+        let Some(known) = self.get(parent).copied() else { return self.slot(pid) };
+        self.facts += 1;
+        self.add(Process { pid, start: 0, parent: Some(known.pid), inner: None, ..known })
+    }
+
+    /// The process has ended: what it still does is its last.
+    pub fn end(&mut self, pid: Pid) {
+        let Some(&slot) = self.current.get(&pid) else { return };
+        let Some(known) = self.at_mut(slot) else { return };
+        if !std::mem::replace(&mut known.ended, true) {
+            self.ended.push_back(pid);
+        }
+        while self.ended.len() > ENDED {
+            let Some(old) = self.ended.pop_front() else { break };
+            if let Some(slot) = self.current(old)
+                && self.at(slot).is_some_and(|slot| slot.ended && slot.mentions.is_empty())
+            {
+                self.retire(old);
             }
-        };
-        self.share(index);
-        index
-    }
-
-    /// One more row has this owner.
-    pub fn share(&mut self, index: u32) {
-        if let Some(Some(slot)) = self.slots.get_mut(index as usize) {
-            slot.rows += 1;
         }
     }
 
-    /// A row with this owner went.
-    pub fn disown(&mut self, index: u32) {
-        let Some(Some(slot)) = self.slots.get_mut(index as usize) else { return };
-        slot.rows = slot.rows.saturating_sub(1);
-        let (pid, rows) = (slot.process.pid.get(), slot.rows);
-        if rows == 0 && self.current.get(&pid) != Some(&index) {
-            self.drop_if_unowned(index);
+    /// Whoever has this number from now on is another one, or another program.
+    pub fn retire(&mut self, pid: Pid) {
+        if let Some(slot) = self.current.remove(&pid) {
+            self.drop_if_unmentioned(slot);
         }
     }
 
-    pub fn get(&self, index: u32) -> Option<&Process> {
-        Some(&self.slots.get(index as usize)?.as_ref()?.process)
+    pub fn has_ended(&self, slot: u32) -> bool {
+        self.at(slot).is_none_or(|slot| slot.ended)
+    }
+
+    /// `entry` speaks of it.
+    pub fn mention(&mut self, slot: u32, entry: u32) {
+        let Some(known) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        if known.mentions.is_empty()
+            && known.person.details == Details::default()
+            && let Some(plain) = &mut self.plain
+        {
+            plain.insert(known.person.process.pid);
+        }
+        *known.mentions.entry(entry).or_default() += 1;
+    }
+
+    /// `entry` speaks of it no more.
+    pub fn unmention(&mut self, slot: u32, entry: u32) {
+        let Some(known) = self.at_mut(slot) else { return };
+        if let Some(count) = known.mentions.get_mut(&entry) {
+            *count -= 1;
+            if *count == 0 {
+                known.mentions.remove(&entry);
+            }
+        }
+        let pid = known.person.process.pid;
+        if known.mentions.is_empty() && self.current.get(&pid) != Some(&slot) {
+            self.drop_if_unmentioned(slot);
+        }
+    }
+
+    /// The entries that speak of it.
+    pub fn mentions(&self, slot: u32) -> impl Iterator<Item = u32> {
+        self.at(slot).into_iter().flat_map(|slot| slot.mentions.keys().copied())
+    }
+
+    pub fn get(&self, slot: u32) -> Option<&Process> {
+        Some(&self.at(slot)?.person.process)
+    }
+
+    pub fn person(&self, slot: u32) -> Option<&Arc<Person>> {
+        Some(&self.at(slot)?.person)
+    }
+
+    /// What the process with this number was found to be, if that is still the same.
+    pub fn describe(&mut self, process: &Process, details: Details) -> Option<u32> {
+        let slot = self.current(process.pid)?;
+        let known = self.at_mut(slot)?;
+        let old = &known.person.process;
+        if !is_same(old, process) || known.person.details == details {
+            return None;
+        }
+        Arc::make_mut(&mut known.person).details = details;
+        Some(slot)
     }
 
     /// Processes whose name nobody told, once each.
@@ -121,23 +229,28 @@ impl Processes {
         pids
     }
 
-    fn drop_if_unowned(&mut self, index: u32) {
+    /// Processes whose details are wanted, once each.
+    pub fn plain(&mut self) -> Vec<Pid> {
+        self.plain.as_mut().map(|plain| plain.drain().collect()).unwrap_or_default()
+    }
+
+    fn drop_if_unmentioned(&mut self, index: u32) {
         if let Some(slot) = self.slots.get_mut(index as usize)
-            && slot.as_ref().is_some_and(|slot| slot.rows == 0)
+            && slot.as_ref().is_some_and(|slot| slot.mentions.is_empty())
         {
             *slot = None;
             self.free.push(index);
         }
     }
 
-    /// Forgets the older half of the processes that own nothing.
-    fn forget_unowned(&mut self) {
+    /// Forgets the older half of the processes that have to do with nothing.
+    fn forget_unmentioned(&mut self) {
         let horizon = self.facts.saturating_sub(MANY as u64 / 2);
         let slots = &mut self.slots;
         let free = &mut self.free;
         self.current.retain(|_, &mut index| {
             let Some(slot) = slots.get_mut(index as usize) else { return false };
-            let old = slot.as_ref().is_none_or(|slot| slot.rows == 0 && slot.told < horizon);
+            let old = slot.as_ref().is_none_or(|slot| slot.mentions.is_empty() && slot.told < horizon);
             if old && slot.take().is_some() {
                 free.push(index);
             }
@@ -157,6 +270,7 @@ mod tests {
             start,
             uid: None,
             parent: None,
+            inner: None,
         }
     }
 
@@ -164,19 +278,21 @@ mod tests {
     fn a_row_keeps_the_name_its_owner_had() {
         let mut processes = Processes::default();
         processes.told(process(7, "sh", 1));
-        let before = processes.own(Pid::new(7).unwrap());
+        let before = processes.slot(Pid::new(7).unwrap());
+        processes.mention(before, 1);
         processes.told(process(7, "curl", 1));
-        let after = processes.own(Pid::new(7).unwrap());
+        let after = processes.slot(Pid::new(7).unwrap());
+        processes.mention(after, 2);
         assert_eq!(processes.get(before).unwrap().comm.bytes(), b"sh");
         assert_eq!(processes.get(after).unwrap().comm.bytes(), b"curl");
-        processes.disown(before);
+        processes.unmention(before, 1);
         assert!(processes.get(before).is_none(), "nobody refers to the former program any more");
     }
 
     #[test]
     fn a_name_learnt_late_reaches_the_rows() {
         let mut processes = Processes::default();
-        let slot = processes.own(Pid::new(9).unwrap());
+        let slot = processes.slot(Pid::new(9).unwrap());
         assert_eq!(processes.unnamed(), [Pid::new(9).unwrap()]);
         assert!(processes.unnamed().is_empty());
         processes.told(process(9, "late", 5));

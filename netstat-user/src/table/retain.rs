@@ -99,9 +99,7 @@ impl Table {
         self.extras.remove(&index);
         self.held.forget(index);
         self.minis.forget(row.mini, index);
-        if row.how != 0 {
-            self.processes.disown(row.owner);
-        }
+        self.bonds.release(&mut self.processes, row.owner);
     }
 
     /// Makes room for one row: a closed one, else one in TIME_WAIT, else any that is no listener.
@@ -158,6 +156,7 @@ mod tests {
             lport: cookie as u16,
             err: 0,
             actor: None,
+            released: false,
             identity: Some(Identity { tuple, netns: 1, uid: None, cgroup: None }),
             totals: (to == TcpState::Close).then_some(totals),
             closing: Closing::default(),

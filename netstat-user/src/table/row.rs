@@ -89,7 +89,7 @@ pub(super) struct Row {
     pub inode: u32,
     pub rqueue: u32,
     pub wqueue: u32,
-    /// Slot of the owning process.
+    /// Its entry of [`Bonds`](super::bonds::Bonds); 0: none.
     pub owner: u32,
     pub generation: u32,
     pub flags: Flags,

@@ -375,6 +375,7 @@ mod tests {
                 lport: 1,
                 err: 0,
                 actor: NonZeroU32::new(7),
+                released: false,
                 identity: Some(Identity { tuple, netns: 1, uid: None, cgroup: None }),
                 totals: (to == TcpState::Close).then(Totals::default),
                 closing: Closing::default(),

@@ -1,7 +1,7 @@
 //! Which connections are wanted.
 
 use crate::model::{
-    Beside, BesideChange, Comm, Conn, Doing, Endpoint, How, Owner, Pid, States, Told, Transition, Transport,
+    Beside, BesideChange, Comm, Conn, Doing, Endpoint, Pid, States, Told, Transition, Transport,
 };
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -126,16 +126,16 @@ impl Filter {
         let in_state = |states: States| {
             [change.from, *doing].into_iter().filter_map(Doing::state).any(|state| states.has(state))
         };
-        let owner = owner.map(|(pid, comm)| Owner { pid, comm, how: How::Held });
         self.states.is_none_or(in_state)
             && (inet || (self.ports.is_empty() && self.addrs.is_empty()))
             && (!inet || self.wants_ends(identity.tuple.local(), identity.tuple.foreign()))
-            && self.wants_process(owner.as_ref(), None)
+            && self.wants_process(*owner, None)
     }
 
     fn wants_who(&self, conn: &Conn, actor: Option<Pid>) -> bool {
         let tuple = &conn.identity.tuple;
-        self.wants_ends(tuple.local(), tuple.foreign()) && self.wants_process(conn.owner.as_ref(), actor)
+        self.wants_ends(tuple.local(), tuple.foreign())
+            && self.wants_process(conn.owner.as_ref().map(|owner| (owner.pid, owner.comm)), actor)
     }
 
     fn wants_ends(&self, local: Endpoint, foreign: Endpoint) -> bool {
@@ -144,11 +144,13 @@ impl Filter {
                 || self.addrs.iter().any(|prefix| prefix.holds(local.addr) || prefix.holds(foreign.addr)))
     }
 
-    fn wants_process(&self, owner: Option<&Owner>, actor: Option<Pid>) -> bool {
+    fn wants_process(&self, owner: Option<(Pid, Comm)>, actor: Option<Pid>) -> bool {
         let pid_wanted = self.pids.is_empty()
-            || self.pids.iter().any(|&pid| owner.is_some_and(|owner| owner.pid == pid) || actor == Some(pid));
-        let comm_wanted =
-            self.comms.is_empty() || owner.is_some_and(|owner| self.comms.contains(&owner.comm));
+            || self
+                .pids
+                .iter()
+                .any(|&pid| owner.is_some_and(|(owner, _)| owner == pid) || actor == Some(pid));
+        let comm_wanted = self.comms.is_empty() || owner.is_some_and(|(_, comm)| self.comms.contains(&comm));
         pid_wanted && comm_wanted
     }
 }

@@ -1,9 +1,10 @@
 //! The workload generator, and the other processes of the tests:
-//! `storm --connections 100000 --processes 4 --v4 --v6 --truth FILE`, `storm actor`, `storm census`.
+//! `storm --connections 100000 --processes 4 --v4 --v6 --truth FILE`, `storm actor`, `storm nested`, `storm census`,
+//! `storm churn COUNT`.
 
 use anyhow::Result;
 use clap::Parser;
-use netstat_tests::{actor, census, crowd, storm};
+use netstat_tests::{actor, census, churn, crowd, storm};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,7 +51,10 @@ fn main() -> Result<()> {
         Some((role, words)) if role == "server" => storm::server(words),
         Some((role, words)) if role == "sitter" => crowd::sitter(words),
         Some((role, words)) if role == "census" => census::work(words),
-        Some((role, _)) if role == "actor" => actor::play(),
+        Some((role, words)) if role == "actor" => actor::play(words),
+        Some((role, _)) if role == "nested" => actor::play_nested(),
+        Some((role, words)) if role == "churn" => churn::run(words),
+        Some((role, words)) if role == "keep" => churn::keep(words),
         _ => {
             let flags = Flags::parse();
             let took = storm::run(&storm::Plan {

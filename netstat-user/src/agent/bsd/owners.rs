@@ -1,6 +1,6 @@
 //! Who holds which socket, and why nobody is told.
 
-use crate::model::{Comm, Pid, SockRow, TcpState, TimerKind};
+use crate::model::{Process, SockRow, TcpState, TimerKind};
 use crate::render::bsd::json::Holding;
 use crate::source::{OwnerError, owner};
 use rustc_hash::FxHashMap;
@@ -9,7 +9,7 @@ use std::path::Path;
 /// The result of one pass over /proc.
 #[derive(Debug, Default)]
 pub struct Owners {
-    by_inode: FxHashMap<u32, Vec<(Pid, Comm)>>,
+    by_inode: FxHashMap<u32, Vec<Process>>,
     /// Some processes could not be looked at.
     denied: bool,
     asked: bool,
@@ -19,15 +19,15 @@ impl Owners {
     /// Looks at every process.
     pub fn find() -> Result<Self, OwnerError> {
         let scan = owner::scan(Path::new("/proc"), None)?;
-        let mut by_inode: FxHashMap<u32, Vec<(Pid, Comm)>> = FxHashMap::default();
+        let mut by_inode: FxHashMap<u32, Vec<Process>> = FxHashMap::default();
         for holder in scan.holders {
-            by_inode.entry(holder.inode).or_default().push((holder.process.pid, holder.process.comm));
+            by_inode.entry(holder.inode).or_default().push(holder.process);
         }
-        by_inode.values_mut().for_each(|holders| holders.sort_unstable_by_key(|(pid, _)| *pid));
+        by_inode.values_mut().for_each(|holders| holders.sort_unstable_by_key(|process| process.pid));
         Ok(Self { by_inode, denied: scan.denied > 0, asked: true })
     }
 
-    fn of(&self, inode: u32) -> Option<&[(Pid, Comm)]> {
+    fn of(&self, inode: u32) -> Option<&[Process]> {
         self.by_inode.get(&inode).filter(|_| inode != 0).map(Vec::as_slice)
     }
 
@@ -59,7 +59,7 @@ impl Owners {
 /// `name:pid`, with the number of further holders; or why there is none.
 pub fn shown(holding: Holding<'_>) -> Vec<u8> {
     match holding {
-        Holding::By([(pid, comm), rest @ ..]) => {
+        Holding::By([Process { pid, comm, .. }, rest @ ..]) => {
             let mut text = comm.bytes().to_vec();
             text.extend_from_slice(format!(":{pid}").as_bytes());
             if !rest.is_empty() {
@@ -75,6 +75,7 @@ pub fn shown(holding: Holding<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Comm;
     use crate::render::sample;
 
     #[test]
@@ -91,7 +92,8 @@ mod tests {
         assert_eq!(why(TcpState::Listen, 7), "-(kernel)");
         let denied = Owners { denied: true, asked: true, ..Owners::default() };
         assert_eq!(shown(denied.holding(7)), b"-(not permitted)");
-        let two = [(sample::pid(1), Comm::from_bytes(b"a")), (sample::pid(2), Comm::from_bytes(b"b"))];
+        let named = |pid, name| Process::named(sample::pid(pid), Comm::from_bytes(name));
+        let two = [named(1, b"a"), named(2, b"b")];
         assert_eq!(shown(Holding::By(&two)), b"a:1+1");
     }
 

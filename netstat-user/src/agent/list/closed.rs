@@ -92,7 +92,7 @@ impl Closed {
             cgroup: conn.identity.cgroup,
             totals: None,
         };
-        let program = conn.owner.map(|owner| {
+        let program = conn.owner.as_ref().map(|owner| {
             let comm = owner.comm.bytes();
             let comm = if comm.is_empty() { b"-" } else { comm };
             let name = [owner.pid.to_string().as_bytes(), b"/", comm].concat();
@@ -106,7 +106,7 @@ impl Closed {
 
     /// Whose it was, as far as that is known.
     pub fn process(&self) -> Option<Pid> {
-        self.conn.owner.map(|owner| owner.pid)
+        self.conn.owner.as_ref().map(|owner| owner.pid)
     }
 
     /// Cells that the socket does not tell; `netns` is the name of its namespace.
@@ -167,7 +167,7 @@ impl Round {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Comm, Endpoint, Identity, Owner, Pid, SockId, TcpState, Tuple};
+    use crate::model::{Comm, Endpoint, Identity, Owner, Pid, Process, SockId, TcpState, Tuple};
     use crate::render::sample;
     use std::net::{Ipv4Addr, Ipv6Addr};
     use std::num::NonZeroU64;
@@ -239,9 +239,10 @@ mod tests {
         assert_eq!(unknown.extra(b"").program, None);
         let mut known = conn(Family::V4, 7, 5);
         (known.rqueue, known.wqueue, known.inode, known.identity.uid) = (Some(1), Some(2), 3, Some(4));
-        let owner = |how| Owner { pid: Pid::new(6).unwrap(), comm: Comm::from_bytes(b"a b"), how };
+        let process = Process::named(Pid::new(6).unwrap(), Comm::from_bytes(b"a b"));
+        let owner = |how| Owner::alone(process, how);
         known.owner = Some(owner(How::Accepted));
-        let accepted = Closed::new(AT, known);
+        let accepted = Closed::new(AT, known.clone());
         let row = &accepted.row;
         assert_eq!((row.rqueue, row.wqueue, row.inode, row.uid), (1, 2, 3, 4));
         assert_eq!(accepted.extra(b"").program, Some(&b"6/a b"[..]));

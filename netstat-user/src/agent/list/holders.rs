@@ -1,76 +1,111 @@
 //! Which processes hold which sockets, for the rows of a listing.
 
+use crate::args::plan::Naming;
 use crate::kernel::selinux;
-use crate::model::{Comm, Pid};
-use crate::source::{OwnerError, owner};
+use crate::model::{Details, Holder, Pid, Process};
+use crate::names::Names;
+use crate::render::Held;
+use crate::source::stream::files;
+use crate::source::{OwnerError, Scan, owner};
 use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
-/// The result of one pass over /proc, by inode.
+/// Open files of this host above which one pass by the kernel's iterator is cheaper than one over /proc, loading it included.
+const MANY_FILES: u64 = 6_000;
+
+/// The result of one pass over the files of all processes, by inode.
 #[derive(Debug, Default)]
 pub struct Holders {
-    /// By inode: where its processes are in `processes`.
+    /// By inode: where its processes are in `holders`.
     by_inode: FxHashMap<u32, Range<usize>>,
     /// Sorted by inode, then by PID.
-    processes: Vec<(Pid, Comm)>,
+    holders: Vec<Holder>,
     /// `PID/name` of each process, as netstat makes it.
     texts: FxHashMap<Pid, Vec<u8>>,
+    /// The same of each socket that several processes hold, with the number of the others.
+    several: FxHashMap<u32, Vec<u8>>,
     /// SELinux context of each process that shows it, when they are wanted.
     contexts: FxHashMap<Pid, Vec<u8>>,
+    /// What each process runs, when that is wanted.
+    details: FxHashMap<Pid, Details>,
     /// Processes that could not be looked at.
     denied: u64,
 }
 
 impl Holders {
-    /// Looks at every process of this host; with `contexts` also at its SELinux context.
-    pub fn find(contexts: bool) -> Result<Self, OwnerError> {
+    /// Looks at every process of this host; with `contexts` also at its SELinux context; with `details` at what it runs and,
+    /// when those are true, at its user's name.
+    pub fn find(contexts: bool, details: Option<bool>) -> Result<Self, OwnerError> {
         let proc = Path::new("/proc");
-        let scan = owner::scan(proc, None)?;
+        let scan = scan(proc)?;
+        let mut users = Names::of_host(Naming { users: details == Some(true), ..Naming::default() });
         let mut found = scan.holders;
-        found.sort_unstable_by_key(|holder| (holder.inode, holder.process.pid));
+        found.sort_unstable_by_key(|holder| (holder.inode, holder.process.pid, holder.fd));
+        found.dedup_by_key(|holder| (holder.inode, holder.process.pid));
         let mut holders = Self { denied: scan.denied, ..Self::default() };
-        for holder in &found {
+        for (at, holder) in found.iter().enumerate() {
             let (pid, comm) = (holder.process.pid, holder.process.comm);
-            let at = holders.processes.len();
-            holders.processes.push((pid, comm));
             holders.by_inode.entry(holder.inode).or_insert(at..at).end = at + 1;
-            if contexts && let Some(context) = selinux::context(proc, pid) {
-                holders.contexts.entry(pid).or_insert(context);
+            if holders.texts.contains_key(&pid) {
+                continue;
             }
-            holders.texts.entry(pid).or_insert_with(|| {
-                let argv0 = scan.argv0.get(&pid).map(|word| &**word).unwrap_or_default();
-                let mut text = format!("{pid}/").into_bytes();
-                text.extend_from_slice(if argv0.is_empty() { comm.bytes() } else { program_name(argv0) });
-                text
-            });
+            if contexts && let Some(context) = selinux::context(proc, pid) {
+                holders.contexts.insert(pid, context);
+            }
+            if details.is_some() {
+                let mut details = owner::details(proc, pid);
+                let user = holder.process.uid.and_then(|uid| users.user(uid));
+                details.user = user.map(<[u8]>::to_vec).unwrap_or_default();
+                holders.details.insert(pid, details);
+            }
+            let argv0 = scan.argv0.get(&pid).map(|word| &**word).unwrap_or_default();
+            let mut text = format!("{pid}/").into_bytes();
+            text.extend_from_slice(if argv0.is_empty() { comm.bytes() } else { program_name(argv0) });
+            holders.texts.insert(pid, text);
+        }
+        holders.holders = found;
+        for (&inode, range) in holders.by_inode.iter().filter(|(_, range)| range.len() > 1) {
+            let first =
+                holders.holders.get(range.start).and_then(|first| holders.texts.get(&first.process.pid));
+            let mut text = first.cloned().unwrap_or_default();
+            text.extend_from_slice(format!(" +{}", range.len() - 1).as_bytes());
+            holders.several.insert(inode, text);
         }
         Ok(holders)
     }
 
-    /// `PID/name` of the process with the lowest PID that holds the socket.
+    /// `PID/name` of the process with the lowest PID that holds the socket, and ` +N` when N others do, too.
     pub fn text(&self, inode: u64) -> Option<&[u8]> {
-        let (pid, _) = self.of(inode).next()?;
-        self.texts.get(&pid).map(Vec::as_slice)
+        let first = self.of(inode).first()?;
+        let several = self.several.get(&first.inode);
+        several.or_else(|| self.texts.get(&first.process.pid)).map(Vec::as_slice)
     }
 
     /// SELinux context of the same process.
     pub fn context(&self, inode: u64) -> Option<&[u8]> {
-        let (pid, _) = self.of(inode).next()?;
-        self.contexts.get(&pid).map(Vec::as_slice)
+        self.contexts.get(&self.of(inode).first()?.process.pid).map(Vec::as_slice)
     }
 
-    /// Every process that holds the socket.
-    pub fn of(&self, inode: u64) -> impl Iterator<Item = (Pid, Comm)> {
-        let range = u32::try_from(inode).ok().filter(|&inode| inode != 0);
-        let range = range.and_then(|inode| self.by_inode.get(&inode)).cloned().unwrap_or_default();
-        self.processes[range].iter().copied()
+    /// Every process that holds the socket, with its lowest descriptor of it.
+    pub fn of(&self, inode: u64) -> &[Holder] {
+        let inode = u32::try_from(inode).ok().filter(|&inode| inode != 0);
+        let range = inode.and_then(|inode| self.by_inode.get(&inode)).cloned().unwrap_or_default();
+        self.holders.get(range).unwrap_or_default()
     }
 
     /// The same, or `None` when a file must hold it but the holder was not found: it is hidden from us, or the kernel.
-    pub fn known(&self, inode: u64) -> Option<impl Iterator<Item = (Pid, Comm)>> {
-        let mut found = self.of(inode).peekable();
-        (inode == 0 || found.peek().is_some()).then_some(found)
+    pub fn known(&self, inode: u64) -> Option<impl Iterator<Item = Held<'_>>> {
+        let found = self.of(inode);
+        let held = |holder| {
+            let Holder { process, fd, .. }: &Holder = holder;
+            let details = self.details.get(&process.pid);
+            let user = details.map(|details| &*details.user).filter(|user| !user.is_empty());
+            Held { process, fd: Some(*fd), details, user }
+        };
+        (inode == 0 || !found.is_empty()).then(|| found.iter().map(held))
     }
 
     /// What net-tools says when it could not look at every process.
@@ -78,7 +113,7 @@ impl Holders {
         let user = rustix::process::geteuid().as_raw();
         match (self.denied, user) {
             (0, _) | (_, 0) => None,
-            _ if self.processes.is_empty() => Some(format!(
+            _ if self.holders.is_empty() => Some(format!(
                 "(No info could be read for \"-p\": geteuid()={user} but you should be root.)\n"
             )),
             _ => Some(
@@ -88,6 +123,43 @@ impl Holders {
             ),
         }
     }
+}
+
+/// The iterator, where it may be had and there is enough to look at; else /proc.
+fn scan(proc: &Path) -> Result<Scan, OwnerError> {
+    if open_files(proc).is_some_and(|files| files >= MANY_FILES)
+        && let Ok(files) = files::once()
+        && let Ok(scan) = by_iterator(proc, files)
+    {
+        return Ok(scan);
+    }
+    owner::scan(proc, None)
+}
+
+/// The same by the iterator, with the numbers that processes have in this PID namespace.
+fn by_iterator(proc: &Path, file: File) -> std::io::Result<Scan> {
+    let mut scan = Scan::default();
+    files::pass(file, &mut |found| {
+        if let Some(pid) = found.seen {
+            let process = Process { pid, ..found.holder.process };
+            scan.holders.push(Holder { process, ..found.holder });
+        }
+    })?;
+    for holder in &scan.holders {
+        let pid = holder.process.pid;
+        if let Entry::Vacant(entry) = scan.argv0.entry(pid)
+            && let Some(word) = owner::argv0(proc, pid)
+        {
+            entry.insert(word);
+        }
+    }
+    Ok(scan)
+}
+
+/// Files that are open on this host (proc_sys_fs(5), file-nr).
+fn open_files(proc: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(proc.join("sys/fs/file-nr")).ok()?;
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// net-tools' program name: what follows the last `/`, when the first word of the command line is an absolute path.
@@ -114,10 +186,47 @@ mod tests {
     fn our_own_socket_is_ours() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let inode = rustix::fs::fstat(&socket).unwrap().st_ino;
-        let holders = Holders::find(true).unwrap();
+        let holders = Holders::find(true, Some(true)).unwrap();
         let own = Pid::new(std::process::id()).unwrap();
-        assert_eq!(holders.of(inode).map(|(pid, _)| pid).collect::<Vec<_>>(), [own]);
+        assert_eq!(holders.of(inode).iter().map(|holder| holder.process.pid).collect::<Vec<_>>(), [own]);
+        let details = holders.known(inode).unwrap().next().unwrap().details.unwrap();
+        assert_eq!(
+            details.executable,
+            std::env::current_exe().unwrap().into_os_string().into_encoded_bytes()
+        );
         assert!(holders.text(inode).unwrap().starts_with(format!("{own}/").as_bytes()));
         assert!(holders.text(0).is_none());
+    }
+    /// What the iterator tells is what /proc tells, descriptors included. Only root may load it.
+    #[test]
+    fn both_ways_find_the_same() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let _again = socket.try_clone().unwrap();
+        let file = match files::once() {
+            Ok(file) => file,
+            Err(why) if rustix::process::geteuid().is_root() => panic!("{why:?}"),
+            Err(why) => return eprintln!("skipped: {why}"),
+        };
+        let own = Pid::new(std::process::id()).unwrap();
+        let inode = rustix::fs::fstat(&socket).unwrap().st_ino;
+        let of = |scan: &Scan| {
+            let mut own: Vec<Holder> = scan
+                .holders
+                .iter()
+                .filter(|holder| holder.process.pid == own && u64::from(holder.inode) == inode)
+                .copied()
+                .collect();
+            own.sort_unstable_by_key(|holder| holder.fd);
+            own
+        };
+        let proc = Path::new("/proc");
+        let (one, other) = (by_iterator(proc, file).unwrap(), owner::scan(proc, None).unwrap());
+        assert_eq!(one.argv0.get(&own), other.argv0.get(&own));
+        let (one, other) = (of(&one), of(&other));
+        assert_eq!((one.len(), other.len()), (2, 1), "by file, and by process");
+        let (found, told) = (one[0], other[0]);
+        assert_eq!((found.fd, found.inode), (told.fd, told.inode));
+        assert!(found.process.start.abs_diff(told.process.start) < 20_000_000);
+        assert_eq!(Process { start: told.process.start, ..found.process }, told.process);
     }
 }

@@ -29,7 +29,7 @@ impl Lodger {
 
     /// Where a socket lives that has this inode and was made in this control group; `None`: it is not wanted.
     pub fn admit(&self, cgroup: Option<NonZeroU64>, inode: u64, holders: &Holders) -> Option<Rc<Lodging>> {
-        self.admit_of(cgroup, || holders.of(inode).next().map(|(pid, _)| pid))
+        self.admit_of(cgroup, || holders.of(inode).first().map(|holder| holder.process.pid))
     }
 
     /// The same by its process.

@@ -8,7 +8,7 @@ mod others;
 mod place;
 mod sctp;
 
-use crate::args::plan::{ListPlan, Which};
+use crate::args::plan::{ListPlan, Naming, Which};
 use crate::exit::Outcome;
 use crate::kernel::selinux;
 use crate::model::{Clock, Family, Lodging, Mono, Protocol, SockRow, UnixRow};
@@ -304,7 +304,8 @@ impl Lister<'_> {
         let found = self.holders();
         let holders = plan.programs.then_some(&found);
         let several = places.len() > 1;
-        let mut json = Json::new(false, Clock::now());
+        let users = Naming { users: plan.naming.users, ..Naming::default() };
+        let mut json = Json::new(false, Clock::now()).with_users(Names::of_host(users));
         for place in &mut places {
             let listens = plan.tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp)
                 && plan.which != Which::Connected;
@@ -394,7 +395,7 @@ impl Lister<'_> {
         if !(self.plan.programs || self.plan.inside.is_wanted()) {
             return Holders::default();
         }
-        match Holders::find(self.plan.context) {
+        match Holders::find(self.plan.context, self.plan.json.then_some(self.plan.naming.users)) {
             Ok(holders) => {
                 if let Some(note) = holders.note() {
                     self.note(note);

@@ -8,12 +8,12 @@ use super::sockets::{Listener, known_limit};
 use super::{Spelling, shown_path};
 use crate::model::other::{LISTENING, neighbour_state, netlink_name};
 use crate::model::{
-    Clock, Comm, Detail, Family, Memory, Mono, MulticastRoute, Neighbour, NetlinkRow, Nexthop, PacketRow,
-    Pid, SockRow, Softnet, TcpState, Vif, VsockRow,
+    Clock, Detail, Family, Memory, Mono, MulticastRoute, Neighbour, NetlinkRow, Nexthop, PacketRow, Process,
+    SockRow, Softnet, TcpState, Vif, VsockRow,
 };
 use crate::render::field::{Field, Kind};
 use crate::render::json::Json;
-use crate::render::object::{Object, Stamp, string};
+use crate::render::object::{self, Object, Stamp, string};
 use crate::render::text;
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use std::time::Duration;
 pub enum Holding<'a> {
     /// Nobody looked.
     Unasked,
-    By(&'a [(Pid, Comm)]),
+    By(&'a [Process]),
     Unknown(&'static str),
 }
 
@@ -31,7 +31,7 @@ impl Holding<'_> {
     fn put(self, object: &mut Object<'_>) {
         match self {
             Self::Unasked => {}
-            Self::By(holders) => object.processes(Field::Holders, holders.iter().copied()),
+            Self::By(holders) => object.processes(Field::Holders, holders.iter().map(object::Held::named)),
             Self::Unknown(why) => object.text(More::OwnerUnknown, why.as_bytes()),
         }
     }
@@ -178,7 +178,7 @@ impl JsonBsd {
                 object.bytes(More::UnixPeerPath, More::UnixPeerPathHex, &shown_path(&peer.path));
             }
             if let Holding::By(holders) = peer_holding {
-                object.processes(More::UnixPeerHolders, holders.iter().copied());
+                object.processes(More::UnixPeerHolders, holders.iter().map(object::Held::named));
             }
         }
         object.end();

@@ -93,7 +93,7 @@ fn every_line_of_json_obeys_the_schema() {
     let detail =
         Detail { memory, congestion: Some(Congestion(*b"cubic\0\0\0\0\0\0\0\0\0\0\0")), tcp: Some(tcp) };
     let row = SockRow { bound_if: 2, ..sample::row() };
-    let holders = [(sample::pid(5), Comm::from_bytes(b"\xff"))];
+    let holders = [Process::named(sample::pid(5), Comm::from_bytes(b"\xff"))];
     json.socket(&mut out, at, &row, &detail, Holding::By(&holders), &spelling);
     let bound = SockRow { state: TcpState::Close, ..row };
     json.socket(&mut out, at, &bound, &Detail::default(), Holding::Unknown("kernel"), &spelling);

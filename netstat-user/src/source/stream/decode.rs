@@ -1,13 +1,13 @@
 //! Records of the kernel half, as model types. Safe code only: any bytes give events or errors.
 
-use crate::model::fact::{MiniSeen, OwnerSeen, PortSeen, QueueChange, ResetSeen, Seen};
+use crate::model::fact::{LifeSeen, Living, MiniSeen, OwnerSeen, PortSeen, QueueChange, ResetSeen, Seen};
 use crate::model::{
-    BesideMoved, Busy, Closing, Comm, Event, Family, Identity, Mono, Moved, Pid, Process, Reset, SockId, TcpState,
-    Totals, Transport, Tuple, Way,
+    BesideMoved, Busy, Closing, Comm, Event, Family, Identity, Mono, Moved, Pid, Process, Reset, SockId,
+    TcpState, Totals, Transport, Tuple, Way,
 };
 use netstat_common::event::{
-    Direction, FLAG_DEAD, FLAG_LINGER, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER, FLAG_TOTALS, FLAG_UNACCEPTED,
-    Mini, NOT_TOLD,
+    Direction, FLAG_DEAD, FLAG_LINGER, FLAG_OWNED, FLAG_PEER_FIN, FLAG_POINTER, FLAG_SHUT, FLAG_TOTALS,
+    FLAG_UNACCEPTED, Life, Mini, NOT_TOLD,
 };
 use netstat_common::{
     AF_INET, IPPROTO_MPTCP, IPPROTO_SCTP, Kind, RawClose, RawFull, RawHead, RawProcess, RawQueue, RawTotals,
@@ -127,6 +127,7 @@ fn event(bytes: &[u8]) -> Result<Event, DecodeError> {
             Ok(Event::Reset(ResetSeen { at: record.at(), id: record.id(0)?, reset }))
         }
         Kind::Process => record.process(),
+        Kind::Life => record.life(),
         Kind::Mini => {
             let tuple = offset_of!(RawFull, tuple);
             let cookie = NonZeroU64::new(record.other(tuple));
@@ -195,6 +196,7 @@ impl Record<'_> {
             lport: self.lport(),
             err: u16_at(self.bytes, offset_of!(RawHead, err)),
             actor: self.actor(),
+            released: self.flags & FLAG_SHUT != 0,
             identity,
             totals,
             closing: Closing {
@@ -335,7 +337,24 @@ impl Record<'_> {
             start: self.sock,
             uid: (uid != u32::MAX).then_some(uid),
             parent: NonZeroU32::new(u32_at(self.bytes, offset_of!(RawProcess, parent))),
+            inner: NonZeroU32::new(u32_at(self.bytes, offset_of!(RawProcess, inner))),
         }))
+    }
+
+    fn life(&self) -> Result<Event, DecodeError> {
+        let kind = self.kind;
+        let code = u8_at(self.bytes, offset_of!(RawHead, from));
+        let life = Life::try_from(code).map_err(|unknown| DecodeError::Code { kind, code: unknown.0 })?;
+        let pid = self.pid().ok_or(DecodeError::NoProcess(kind))?;
+        let what = match life {
+            Life::Fork => {
+                let child = u32::try_from(self.sock).ok().and_then(Pid::new);
+                Living::Forks { child: child.ok_or(DecodeError::NoProcess(kind))? }
+            }
+            Life::Exec => Living::Executes { more: u8_at(self.bytes, offset_of!(RawHead, to)) != 0 },
+            Life::Exit => Living::Exits,
+        };
+        Ok(Event::Life(LifeSeen { at: self.at(), pid, what }))
     }
 }
 

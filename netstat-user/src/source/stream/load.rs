@@ -4,7 +4,8 @@
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
 use super::around::{loader, memlock, own_number, private_tracefs, raise_memlock, tick};
-use super::object::{At, Hook, OBJECT, check_abi, hooks, more_spares, with_kfuncs};
+use super::files;
+use super::object::{At, Hook, OBJECT, TYPES, check_abi, hooks, more_spares, with_kfuncs};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format, kallsyms};
@@ -15,50 +16,6 @@ use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, RawTracePoint
 use netstat_common::config::{HANDLERS, KFUNCS, MAX_PORTS, QueueStore};
 use netstat_common::{Config, Layout, Offsets};
 use std::path::Path;
-
-/// Structures, functions and types of tracepoints that are looked up in the kernel's types.
-const TYPES: [&str; 40] = [
-    "sock_common",
-    "sock",
-    "inet_sock",
-    "inet_connection_sock",
-    "tcp_sock",
-    "inet_timewait_sock",
-    "request_sock",
-    "timer_list",
-    "net",
-    "cgroup",
-    "kernfs_node",
-    "task_struct",
-    "files_struct",
-    "fdtable",
-    "file",
-    "inode",
-    "socket",
-    "tcp_sendmsg",
-    "tcp_recvmsg",
-    "tcp_connect",
-    "inet_csk_accept",
-    "inet_csk_reqsk_queue_hash_add",
-    "__inet_csk_reqsk_queue_drop",
-    "inet_twsk_hashdance",
-    "inet_twsk_hashdance_schedule",
-    "__inet_twsk_schedule",
-    "inet_twsk_kill",
-    "btf_trace_inet_sock_set_state",
-    "btf_trace_sock_send_length",
-    "btf_trace_sock_recv_length",
-    "btf_trace_timer_start",
-    "btf_trace_timer_cancel",
-    "btf_trace_timer_expire_entry",
-    "btf_trace_kfree_skb",
-    "btf_trace_tcp_send_reset",
-    "btf_trace_tcp_receive_reset",
-    RESET_REASONS,
-    KFUNCS[0].0,
-    KFUNCS[1].0,
-    PREEMPTIBLE,
-];
 
 /// A type that the kernel uses where its tracepoints do not keep the processor to themselves (include/linux/tracepoint.h,
 /// 7.2: `guard(srcu_fast_notrace)`).
@@ -176,9 +133,11 @@ impl<'a> Assembly<'a> {
     fn complete(&self, mut assembled: Assembled) -> Result<Assembled, StreamError> {
         let Some(tier) = self.options.tier else { return Ok(assembled) };
         for choice in &mut assembled.choices {
-            let bonus = matches!(choice.feature, Feature::Minis | Feature::Resets)
-                || choice.feature == Feature::Accept
-                    && matches!(tier, Tier::TpBtf | Tier::RawTp | Tier::Tracepoint);
+            let bonus = matches!(
+                choice.feature,
+                Feature::Minis | Feature::Resets | Feature::Lives | Feature::Holders
+            ) || choice.feature == Feature::Accept
+                && matches!(tier, Tier::TpBtf | Tier::RawTp | Tier::Tracepoint);
             if choice.tier.is_none()
                 && !bonus
                 && let Some(Refused { why, .. }) = choice.refused.pop()
@@ -204,9 +163,12 @@ impl<'a> Assembly<'a> {
             let mut ebpf = self.object(cookies, store)?;
             self.load(&mut ebpf, Feature::States, tier)?;
             let minis = self.choose(&mut ebpf, Feature::Minis, Feature::Minis.ladder(self.options.tier));
-            let accept_ladder =
-                if self.options.owners { Feature::Accept.ladder(self.options.tier) } else { &[] };
-            let accept = self.choose(&mut ebpf, Feature::Accept, accept_ladder);
+            let ladder = |feature: Feature| {
+                if self.options.owners { feature.ladder(self.options.tier) } else { &[] }
+            };
+            let accept = self.choose(&mut ebpf, Feature::Accept, ladder(Feature::Accept));
+            let lives = self.choose(&mut ebpf, Feature::Lives, ladder(Feature::Lives));
+            let holders = files::choose(&mut ebpf, &self.types, ladder(Feature::Holders));
             let mut queues = self.choose(&mut ebpf, Feature::Queues, queue_ladder);
             queues_refused.append(&mut queues.refused);
             let needed = queues.tier.map_or(QueueStore::None, place);
@@ -220,7 +182,7 @@ impl<'a> Assembly<'a> {
             queues.refused = queues_refused;
             let resets = self.choose(&mut ebpf, Feature::Resets, Feature::Resets.ladder(self.options.tier));
             self.attach(&mut ebpf, Feature::States, tier)?;
-            let choices = vec![minis, queues, accept, resets];
+            let choices = vec![minis, queues, accept, resets, lives, holders];
             return Ok(Assembled { ebpf, choices, cookies, resets: self.reset_names() });
         }
     }

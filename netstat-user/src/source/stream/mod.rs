@@ -13,16 +13,18 @@
 
 mod around;
 mod decode;
+pub mod files;
 mod load;
 mod object;
 mod ring;
 
+pub use around::own_number;
 pub use ring::Ring;
 
 pub use decode::{DecodeError, Events, decode};
 pub use netstat_common::config::Queues;
 
-use crate::kernel::{Choice, Refusal, Tier};
+use crate::kernel::{Choice, Feature, Refusal, Tier};
 use crate::model::ResetNames;
 use aya::Ebpf;
 use aya::maps::{Array, MapData, MapError, PerCpuArray};
@@ -43,8 +45,8 @@ pub const SAFETY_TIMEOUT: Duration = Duration::from_millis(100);
 /// Which build of the kernel half this program contains.
 pub const OBJECT_BUILD: Option<&str> = option_env!("ENETSTAT_OBJECT_BUILD");
 
-/// Beginnings of the names of programs that see calls of processes, and resets.
-const CALLS: [&str; 6] = ["accept_", "connect_", "send_", "receive_", "taken_", "reset_"];
+/// Beginnings of the names of programs that see calls and lives of processes, and resets.
+const CALLS: [&str; 7] = ["accept_", "connect_", "life_", "send_", "receive_", "taken_", "reset_"];
 
 /// What to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +64,7 @@ pub struct Options {
     pub ports: Vec<u16>,
     /// Size of the ring buffer; rounded up to a power of two of at least a page.
     pub ring_bytes: u32,
-    /// Reports which process accepted a connection.
+    /// Reports which process accepted a connection, and processes that begin, execute a program, and end.
     pub owners: bool,
 }
 
@@ -195,7 +197,7 @@ pub struct Control {
     /// Where /proc tells about the loaded programs.
     programs: Vec<PathBuf>,
     /// Holds the programs and their attachments.
-    _ebpf: Ebpf,
+    ebpf: Ebpf,
 }
 
 impl Stream {
@@ -228,7 +230,7 @@ impl Stream {
                 resets,
                 flush,
                 programs,
-                _ebpf: ebpf,
+                ebpf,
             },
         })
     }
@@ -277,7 +279,7 @@ impl AsFd for Stream {
 }
 
 impl Control {
-    /// How each feature is had, in the order states, minis, queues, accept, resets.
+    /// How each feature is had, in the order states, minis, queues, accept, resets, lives, holders.
     pub fn choices(&self) -> &[Choice] {
         &self.choices
     }
@@ -285,6 +287,15 @@ impl Control {
     /// The kernel's names of why it sends a reset.
     pub fn reset_names(&self) -> &ResetNames {
         &self.resets
+    }
+
+    /// A new pass over the files of all processes, for [`files::pass`]; `None` where the kernel offers none.
+    ///
+    /// # Errors
+    /// The kernel refuses this one.
+    pub fn files(&mut self) -> Option<Result<std::fs::File, Refusal>> {
+        let by = |choice: &Choice| choice.feature == Feature::Holders && choice.tier == Some(Tier::TpBtf);
+        self.choices.iter().any(by).then(|| files::open(&mut self.ebpf))
     }
 
     /// Whether every transition must carry the addresses: yes while the reader does not know every socket. Where

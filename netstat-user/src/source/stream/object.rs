@@ -6,6 +6,54 @@ use netstat_common::{ABI, ABI_SYMBOL};
 use object::{Object, ObjectSection, ObjectSymbol};
 use std::borrow::Cow;
 
+/// Structures, functions and types of tracepoints that are looked up in the kernel's types.
+pub const TYPES: [&str; 44] = [
+    "sock_common",
+    "sock",
+    "inet_sock",
+    "inet_connection_sock",
+    "tcp_sock",
+    "inet_timewait_sock",
+    "request_sock",
+    "timer_list",
+    "net",
+    "cgroup",
+    "kernfs_node",
+    "task_struct",
+    "signal_struct",
+    "cred",
+    "pid",
+    "bpf_iter_task_file",
+    "files_struct",
+    "fdtable",
+    "file",
+    "inode",
+    "socket",
+    "tcp_sendmsg",
+    "tcp_recvmsg",
+    "tcp_connect",
+    "inet_csk_accept",
+    "inet_csk_reqsk_queue_hash_add",
+    "__inet_csk_reqsk_queue_drop",
+    "inet_twsk_hashdance",
+    "inet_twsk_hashdance_schedule",
+    "__inet_twsk_schedule",
+    "inet_twsk_kill",
+    "btf_trace_inet_sock_set_state",
+    "btf_trace_sock_send_length",
+    "btf_trace_sock_recv_length",
+    "btf_trace_timer_start",
+    "btf_trace_timer_cancel",
+    "btf_trace_timer_expire_entry",
+    "btf_trace_kfree_skb",
+    "btf_trace_tcp_send_reset",
+    "btf_trace_tcp_receive_reset",
+    RESET_REASONS,
+    KFUNCS[0].0,
+    KFUNCS[1].0,
+    PREEMPTIBLE,
+];
+
 /// The kernel half.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netstat-ebpf"));
 
@@ -116,6 +164,11 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [&'static [Hook]] {
         (Feature::Accept, Tier::Tracepoint) => &[
             &[("accept_tracepoint", Classic("syscalls", "sys_exit_accept"))],
             &[("accept_tracepoint", AlsoClassic("syscalls", "sys_exit_accept4"))],
+        ],
+        (Feature::Lives, Tier::RawTp) => &[
+            &[("life_fork", Raw("sched_process_fork"))],
+            &[("life_exec", Raw("sched_process_exec"))],
+            &[("life_exit", Raw("sched_process_exit"))],
         ],
         _ => &[],
     }
@@ -244,7 +297,7 @@ mod tests {
     #[test]
     fn every_rung_has_programs_of_the_object() {
         let object = aya_symbols();
-        for feature in [Feature::States, Feature::Minis, Feature::Queues, Feature::Accept, Feature::Resets] {
+        for feature in Feature::EVENTS {
             for &tier in feature.ladder(None) {
                 assert!(!hooks(feature, tier).is_empty(), "{feature} {tier}");
                 for (name, _) in hooks(feature, tier).iter().copied().flatten() {
