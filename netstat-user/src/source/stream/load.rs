@@ -5,7 +5,9 @@
 
 use super::around::{loader, memlock, own_number, private_tracefs, raise_memlock, tick};
 use super::files;
-use super::object::{At, Hook, OBJECT, TYPES, check_abi, hooks, more_spares, with_kfuncs};
+use super::object::{
+    At, Hook, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, with_kfuncs,
+};
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format, kallsyms};
@@ -16,13 +18,6 @@ use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, RawTracePoint
 use netstat_common::config::{HANDLERS, KFUNCS, MAX_PORTS, QueueStore};
 use netstat_common::{Config, Layout, Offsets};
 use std::path::Path;
-
-/// A type that the kernel uses where its tracepoints do not keep the processor to themselves (include/linux/tracepoint.h,
-/// 7.2: `guard(srcu_fast_notrace)`).
-const PREEMPTIBLE: &str = "class_srcu_fast_notrace_t";
-
-/// Why the kernel sends a reset (include/net/rstreason.h, since 6.10).
-const RESET_REASONS: &str = "sk_rst_reason";
 
 /// Where a kernel that has breakpoints at functions says how to ask for one.
 const PROBES: &str = "/sys/bus/event_source/devices/kprobe";

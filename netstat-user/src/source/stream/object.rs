@@ -6,6 +6,13 @@ use netstat_common::{ABI, ABI_SYMBOL};
 use object::{Object, ObjectSection, ObjectSymbol};
 use std::borrow::Cow;
 
+/// A type that the kernel uses where its tracepoints do not keep the processor to themselves (include/linux/tracepoint.h,
+/// 7.2: `guard(srcu_fast_notrace)`).
+pub const PREEMPTIBLE: &str = "class_srcu_fast_notrace_t";
+
+/// Why the kernel sends a reset (include/net/rstreason.h, since 6.10).
+pub const RESET_REASONS: &str = "sk_rst_reason";
+
 /// Structures, functions and types of tracepoints that are looked up in the kernel's types.
 pub const TYPES: [&str; 44] = [
     "sock_common",
