@@ -68,3 +68,12 @@ pub fn private_tracefs() -> Result<PathBuf, std::io::Error> {
     mount("tracefs", target, "tracefs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?;
     Ok(target.to_owned())
 }
+
+/// Whether the kernel can give sockets storage of their own. From 7.0 on it does so without a lock, which on x86 takes an
+/// instruction that the oldest and some emulated processors lack (`kmalloc_nolock`, mm/slub.c).
+pub fn has_socket_storage() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("cmpxchg16b");
+    #[cfg(not(target_arch = "x86_64"))]
+    true
+}

@@ -3,7 +3,7 @@
 //! A hook is judged by trying it. Some settings of the kernel half depend on which hooks are taken (whether sockets have
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
-use super::around::{loader, memlock, own_number, private_tracefs, raise_memlock, tick};
+use super::around::{has_socket_storage, loader, memlock, own_number, private_tracefs, raise_memlock, tick};
 use super::files;
 use super::object::{
     At, Hook, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, with_kfuncs,
@@ -147,7 +147,7 @@ impl<'a> Assembly<'a> {
     /// queue's hooks in place.
     fn with_states(&mut self, tier: Tier, cookies: bool) -> Result<Assembled, Refusal> {
         let place = |queues: Tier| match queues {
-            Tier::Fentry | Tier::TpBtf if cookies => QueueStore::Socket,
+            Tier::Fentry | Tier::TpBtf if cookies && has_socket_storage() => QueueStore::Socket,
             _ => QueueStore::Hash,
         };
         let queues_wanted = self.options.queues != Queues::Off;
