@@ -7,6 +7,7 @@ pub mod tables;
 mod value;
 
 pub use compat::{CompatPlan, World};
+pub(crate) use value::state;
 pub use plan::{ListPlan, Plan, StatisticsPlan, TracePlan, UsageError};
 
 use clap::Parser;

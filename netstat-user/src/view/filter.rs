@@ -1,6 +1,7 @@
 //! Which connections are wanted.
 
 use crate::model::{Comm, Conn, Endpoint, Owner, Pid, States, Told, Transition};
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -27,6 +28,17 @@ impl Prefix {
         (len <= bits(addr)).then_some(Self { addr, len })
     }
 
+    /// Any address of the prefix.
+    pub fn addr(self) -> IpAddr {
+        self.addr
+    }
+
+    /// Its bits: 0 to 32 for IPv4, 0 to 128 for IPv6.
+    #[expect(clippy::len_without_is_empty, reason = "a prefix of no bits holds everything")]
+    pub fn len(self) -> u8 {
+        self.len
+    }
+
     /// Whether `addr` is inside.
     pub fn holds(&self, addr: IpAddr) -> bool {
         let addr = match self.addr {
@@ -49,6 +61,12 @@ impl Prefix {
 
 fn bits(addr: IpAddr) -> u8 {
     if addr.is_ipv4() { 32 } else { 128 }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.addr, self.len)
+    }
 }
 
 impl FromStr for Prefix {
