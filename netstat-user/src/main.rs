@@ -50,7 +50,11 @@ fn run() -> anyhow::Result<Outcome> {
         }
     };
     match plan {
-        Plan::List(plan) => agent::list::run(&plan, &mut stdout()?, &mut io::stderr()),
+        Plan::List(mut plan) => {
+            plan.colour =
+                io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+            agent::list::run(&plan, &mut stdout()?, &mut io::stderr())
+        }
         Plan::Statistics(plan) => agent::statistics::run(&plan, &mut stdout()?, &mut io::stderr()),
         Plan::Routes(plan) => agent::tables::routes::run(&plan, &mut stdout()?, &mut io::stderr()),
         Plan::Interfaces(plan) => agent::tables::interfaces::run(&plan, &mut stdout()?, &mut io::stderr()),
@@ -61,6 +65,8 @@ fn run() -> anyhow::Result<Outcome> {
             render::schema::schema(&mut text);
             show(&text)
         }
+        Plan::Man(page) => show(&args::manual::page(page)?),
+        Plan::Completions(shell) => show(&args::manual::completions(shell)),
         Plan::Trace(plan) => agent::trace::run(&plan, &mut stdout()?, &is_read, &mut io::stderr()),
         Plan::Compat(plan) => {
             let code =

@@ -4,6 +4,7 @@ pub mod capabilities;
 pub mod compat;
 pub mod list;
 pub mod live;
+pub mod lookup;
 mod rare;
 mod reader;
 pub mod statistics;

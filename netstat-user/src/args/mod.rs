@@ -2,13 +2,15 @@
 
 pub mod compat;
 pub mod flags;
+pub mod manual;
 pub mod plan;
+pub mod ss;
 pub mod tables;
 mod value;
 
 pub use compat::{CompatPlan, World};
-pub(crate) use value::state;
 pub use plan::{ListPlan, Plan, StatisticsPlan, TracePlan, UsageError};
+pub(crate) use value::state;
 
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
@@ -16,7 +18,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// Words that are commands; a test holds them equal to clap's.
-const COMMANDS: [&str; 3] = ["trace", "capabilities", "schema"];
+const COMMANDS: [&str; 5] = ["trace", "capabilities", "schema", "man", "completions"];
 
 /// Why there is no plan.
 #[derive(Debug)]

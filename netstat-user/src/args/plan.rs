@@ -1,12 +1,16 @@
 //! What is to be done.
 
 use super::compat::{CompatPlan, Family as AddressFamily};
-use super::flags::{Command, Flags, ListFlags, TraceFlags};
+use super::flags::{Command, Flags, ListFlags, Page, TraceFlags};
+use super::ss;
 use super::tables::{self, GroupsPlan, InterfacesPlan, MasqueradePlan, RoutesPlan};
 use crate::model::{Comm, Family, Protocol, States, TcpState};
-use crate::view::{Filter, Protocols};
+use crate::render::detail::Parts;
+use crate::view::expr::{Cond, ExprError};
+use crate::view::{Column, Filter, Protocols, Selection, Sort};
 use netstat_common::config::Queues;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use super::flags::TimeStyle;
@@ -14,11 +18,24 @@ pub use super::flags::TimeStyle;
 /// Words that cannot be obeyed together, or that mean nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
-    #[error(
-        "{0:?} is neither an option nor a command (trace, capabilities, schema); \
-         filters as plain words are not understood: see `enetstat trace --help` for filters"
-    )]
+    #[error("{0:?} means nothing here")]
     Operand(String),
+    #[error("{0}\n\nplain words are commands (trace, capabilities, schema, man, completions) or a filter")]
+    Filter(ExprError),
+    #[error("{0} shows no sockets, and plain words are a filter of sockets: {1:?}")]
+    ModeAndFilter(&'static str, String),
+    #[error(
+        "--kill without a filter would destroy every connection of this host: give a filter, or say --kill=all"
+    )]
+    KillEverything,
+    #[error("--kill destroys inet sockets, and the other options select none")]
+    KillNothing,
+    #[error(
+        "--info, --memory, --cgroup, --options and -O exclude --columns and --sort, which show cells alone; --json has both"
+    )]
+    DetailsAndColumns,
+    #[error("a trace does not know {0} of a connection")]
+    NotTraced(&'static str),
     #[error("--close and --queues {0} exclude each other: a finished connection has no queues")]
     CloseAndQueues(&'static str),
     #[error("--queue-interval only means something with --queues coalesced")]
@@ -60,6 +77,8 @@ pub enum Plan {
     /// With the tier to force.
     Capabilities(Option<String>),
     Schema,
+    Man(Page),
+    Completions(clap_complete::Shell),
     /// As net-tools' netstat, byte for byte.
     Compat(Box<CompatPlan>),
 }
@@ -137,6 +156,27 @@ pub struct ListPlan {
     pub verbose: bool,
     pub all_netns: bool,
     pub tier: ListTier,
+    /// Only these sockets.
+    pub selection: Selection,
+    /// Shown with each inet socket.
+    pub details: Parts,
+    /// The columns that were asked for; empty: net-tools' own.
+    pub columns: Vec<Column>,
+    pub sort: Option<Sort>,
+    pub no_header: bool,
+    /// The output is a terminal that shows colours.
+    pub colour: bool,
+    /// Destroy what is shown.
+    pub kill: Option<Kill>,
+    /// Write the TCP sockets here instead of showing them.
+    pub dump: Option<PathBuf>,
+}
+
+/// How sockets are destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kill {
+    /// Only when the answer is yes.
+    pub ask: bool,
 }
 
 /// Which counters that are 0 are shown as text; JSON has every counter.
@@ -218,6 +258,8 @@ impl TryFrom<Flags> for Plan {
             Some(Command::Trace(flags)) => Self::Trace(Box::new(trace(*flags)?)),
             Some(Command::Capabilities(flags)) => Self::Capabilities(flags.tier),
             Some(Command::Schema) => Self::Schema,
+            Some(Command::Man(flags)) => Self::Man(flags.page),
+            Some(Command::Completions(flags)) => Self::Completions(flags.shell),
         })
     }
 }
@@ -240,7 +282,7 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
             ListTier::Procfs => return Err(UsageError::KeepClosedAndTier("procfs")),
         }
     }
-    Ok(ListPlan {
+    let mut plan = ListPlan {
         which: match (flags.all, flags.listening) {
             (true, _) => Which::All,
             (false, true) => Which::Listening,
@@ -262,11 +304,14 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
         all_netns: flags.all_netns,
         tier,
         ..selected
-    })
+    };
+    ss::apply(&mut plan, flags.ss)?;
+    Ok(plan)
 }
 
 /// Flags about sockets and names are as meaningless here as in net-tools, and as harmless.
 fn statistics(flags: &ListFlags) -> Result<StatisticsPlan, UsageError> {
+    tables::no_filter("-s", flags)?;
     for (given, flag, why) in [
         (flags.unix, "-x", "the kernel does not count what unix sockets do"),
         (flags.keep_closed.is_some(), "--keep-closed", "a counter does not end"),
@@ -398,6 +443,16 @@ fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {
         _ => Err(UsageError::Comm(name)),
     });
     let states: Vec<TcpState> = flags.states;
+    let mut selection = ss::selection(&flags.words, false)?;
+    if selection.has(|cond| matches!(cond, Cond::Mark { .. })) {
+        return Err(UsageError::NotTraced("the mark (fwmark)"));
+    }
+    // As --state: of a transition, the one left or the one reached; of both, what each of them allows.
+    let named = selection.states.take();
+    let states = match ((!states.is_empty()).then(|| States::of(&states)), named) {
+        (Some(one), Some(other)) => Some(States(one.0 & other.0)),
+        (one, other) => one.or(other),
+    };
     Ok(TracePlan {
         time: flags.time.unwrap_or_default(),
         close: flags.close,
@@ -408,9 +463,10 @@ fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {
         filter: Filter {
             ports: flags.ports,
             addrs: flags.addrs,
-            states: (!states.is_empty()).then(|| States::of(&states)),
+            states,
             pids: flags.pids,
             comms: comms.collect::<Result<_, _>>()?,
+            selection,
         },
         scope: match (flags.netns, flags.all_netns) {
             (Some(which), _) => Scope::One(which),

@@ -118,6 +118,7 @@ pub fn plan(flags: &ListFlags) -> Result<Option<Plan>, UsageError> {
             return Err(UsageError::ModeAndSockets(mode, word));
         }
     }
+    no_filter(mode, flags)?;
     let (interval, json, verbose) = (flags.continuous, flags.json, flags.verbose);
     let hosts = !(flags.numeric || flags.numeric_hosts || flags.symbolic);
     let named = |family| flags.families.contains(&family);
@@ -164,6 +165,32 @@ pub fn plan(flags: &ListFlags) -> Result<Option<Plan>, UsageError> {
             compat: false,
         }),
     }))
+}
+
+/// Refuses what chooses or shows sockets in a display that has none.
+pub fn no_filter(mode: &'static str, flags: &ListFlags) -> Result<(), UsageError> {
+    let ss = &flags.ss;
+    if !ss.words.is_empty() {
+        let words: Vec<_> = ss.words.iter().map(|word| word.to_string_lossy()).collect();
+        return Err(UsageError::ModeAndFilter(mode, words.join(" ")));
+    }
+    for (word, given) in [
+        ("--info", ss.info),
+        ("--memory", ss.memory),
+        ("--cgroup", ss.cgroup.is_some()),
+        ("--options", ss.options),
+        ("--oneline", ss.oneline),
+        ("--columns", !ss.columns.is_empty()),
+        ("--sort", ss.sort.is_some()),
+        ("--no-header", ss.no_header),
+        ("--dump", ss.dump.is_some()),
+        ("--kill", ss.kill.is_some()),
+    ] {
+        if given {
+            return Err(UsageError::ModeAndSockets(mode, word));
+        }
+    }
+    Ok(())
 }
 
 /// `all`, a number or a name.

@@ -1,6 +1,7 @@
 //! What enetstat knows, as types: no source and no output is mentioned here.
 
 pub mod counter;
+pub mod detail;
 pub mod endpoint;
 pub mod fact;
 pub mod link;
@@ -12,7 +13,8 @@ pub mod time;
 pub mod told;
 
 pub use counter::{Counter, Group};
-pub use endpoint::{Endpoint, Family, Tuple};
+pub use detail::{Detail, TcpInfo};
+pub use endpoint::{Endpoint, Family, Tuple, octets};
 pub use fact::{
     Answer, Event, Fact, Holder, Identity, Listing, Mini, MiniSeen, Moved, OwnerSeen, PortSeen, Question,
     QueueChange, SockId, States, Totals,

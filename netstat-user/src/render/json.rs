@@ -1,13 +1,15 @@
 //! JSON lines. The fields are those of [`field`](super::field).
 
 use super::field::{Field, Kind};
+use super::json_detail;
 use super::object::{Object, Stamp};
 use crate::model::counter::Group;
 use crate::model::fact::Direction;
 use crate::model::{
-    Clock, Comm, Conn, Ended, Family, How, Learnt, Mono, Pid, Protocol, Reason, Repair, SockRow, TcpState,
-    TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState,
+    Clock, Comm, Conn, Detail, Ended, Family, How, Learnt, Mono, Pid, Protocol, Reason, Repair, SockRow,
+    TcpState, TimerKind, Told, Totals, Transition, UnixKind, UnixRow, UnixState,
 };
+use crate::view::Column;
 use std::net::IpAddr;
 
 /// Writes what the table says, and the rows of listings.
@@ -15,11 +17,20 @@ pub struct Json {
     /// Connections that ended instead of every transition.
     close: bool,
     stamp: Stamp,
+    /// Fields of sockets that are wanted; `None`: all.
+    only: Option<Vec<Field>>,
 }
 
 impl Json {
     pub fn new(close: bool, clock: Clock) -> Self {
-        Self { close, stamp: Stamp::new(clock) }
+        Self { close, stamp: Stamp::new(clock), only: None }
+    }
+
+    /// Of sockets, writes only the fields of these columns; of none, all.
+    pub fn only(&mut self, columns: &[Column]) {
+        let names = columns.iter().flat_map(|column| column.spec().fields);
+        let fields: Vec<Field> = names.filter_map(|name| Field::named(name)).collect();
+        self.only = (!fields.is_empty()).then_some(fields);
     }
 
     /// Replaces the clock; see [`Clock`].
@@ -114,7 +125,22 @@ impl Json {
     where
         I: Iterator<Item = (Pid, Comm)>,
     {
+        self.socket_in_detail(out, at, row, None, holders);
+    }
+
+    /// The same with what sock_diag tells beside the row.
+    pub fn socket_in_detail<I>(
+        &mut self,
+        out: &mut Vec<u8>,
+        at: Mono,
+        row: &SockRow,
+        detail: Option<&Detail>,
+        holders: Option<I>,
+    ) where
+        I: Iterator<Item = (Pid, Comm)>,
+    {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
+        object.only(self.only.as_deref());
         let transport: &[u8] = match row.protocol {
             Protocol::Tcp => b"tcp",
             Protocol::Udp => b"udp",
@@ -158,6 +184,9 @@ impl Json {
             object.bool(Field::V6Only, v6only);
         }
         end_of(&mut object, 0, None, row.totals.as_ref());
+        if let Some(detail) = detail {
+            json_detail::detail(&mut object, detail);
+        }
         if let Some(holders) = holders {
             object.processes(Field::Holders, holders);
         }
@@ -186,6 +215,7 @@ impl Json {
         I: Iterator<Item = (Pid, Comm)>,
     {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
+        object.only(self.only.as_deref());
         object.text(Field::Transport, b"unix");
         netns(&mut object, inum);
         if let Some(cookie) = row.cookie {

@@ -1,12 +1,16 @@
 //! Views written out as text: a renderer gets rows and a buffer or a writer, nothing else.
 
 pub mod capabilities;
+pub mod cells;
 pub mod compat;
+pub mod detail;
 pub mod field;
+pub mod grid;
 pub mod groups;
 pub mod ifconfig;
 pub mod interfaces;
 pub mod json;
+pub mod json_detail;
 pub mod json_tables;
 pub mod log;
 pub mod masquerade;
@@ -19,7 +23,6 @@ pub mod summary;
 pub mod text;
 
 mod errno;
-mod grid;
 mod object;
 mod printf;
 #[cfg(test)]

@@ -148,6 +148,12 @@ pub fn check(line: &str) -> Map<String, Value> {
                 let known = property["items"]["enum"].as_array().unwrap();
                 words.iter().all(|word| known.contains(word))
             }),
+            Type::TcpInfo | Type::Numbers(_) => value.as_object().is_some_and(|members| {
+                members.iter().all(|(name, value)| {
+                    let member = &property["properties"][name];
+                    if value.is_string() { member["type"] == "string" } else { member["type"] == "integer" }
+                })
+            }),
             Type::Holders | Type::Hops | Type::Addresses => value.as_array().is_some_and(|holders| {
                 let known = &property["items"]["properties"];
                 holders

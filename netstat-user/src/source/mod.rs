@@ -1,5 +1,6 @@
 //! Where facts come from.
 
+pub mod cgroup;
 pub mod conntrack;
 pub mod diag;
 pub mod netlink;

@@ -1,5 +1,6 @@
 //! Which connections are wanted.
 
+use super::expr::{Selection, Subject};
 use crate::model::{Comm, Conn, Endpoint, Owner, Pid, States, Told, Transition};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -99,13 +100,20 @@ pub struct Filter {
     pub pids: Vec<Pid>,
     /// Name of the owner, all of it.
     pub comms: Vec<Comm>,
+    /// Conditions in the language of ss; its states are in `states`.
+    pub selection: Selection,
 }
 
 impl Filter {
     /// Whether everything is wanted.
     pub fn is_empty(&self) -> bool {
-        let Self { ports, addrs, states, pids, comms } = self;
-        ports.is_empty() && addrs.is_empty() && states.is_none() && pids.is_empty() && comms.is_empty()
+        let Self { ports, addrs, states, pids, comms, selection } = self;
+        ports.is_empty()
+            && addrs.is_empty()
+            && states.is_none()
+            && pids.is_empty()
+            && comms.is_empty()
+            && selection.is_empty()
     }
 
     /// Whether a row is shown.
@@ -136,7 +144,9 @@ impl Filter {
 
     fn wants_who(&self, conn: &Conn, actor: Option<Pid>) -> bool {
         let tuple = &conn.identity.tuple;
-        self.wants_ends(tuple.local(), tuple.foreign()) && self.wants_process(conn.owner.as_ref(), actor)
+        self.wants_ends(tuple.local(), tuple.foreign())
+            && self.wants_process(conn.owner.as_ref(), actor)
+            && self.selection.wants_conditions(&Subject::of_conn(conn))
     }
 
     fn wants_ends(&self, local: Endpoint, foreign: Endpoint) -> bool {

@@ -1,11 +1,16 @@
 //! One listing, or one after another: sources -> rows -> renderer.
 
+mod choice;
+mod chosen;
 mod closed;
+mod extras;
 mod holders;
+mod kill;
 mod others;
 mod place;
 mod sctp;
 
+use crate::agent::lookup;
 use crate::args::plan::ListPlan;
 use crate::exit::Outcome;
 use crate::kernel::selinux;
@@ -14,17 +19,20 @@ use crate::names::{self, Names};
 use crate::render::json::Json;
 use crate::render::nettools::{Columns, Extra, Layout};
 use crate::render::text::Pieces;
+use crate::source::diag::detail;
 use crate::source::procfs::Pass;
 use crate::source::{Netns, chain};
 use anyhow::Context;
+use choice::Choice;
 use closed::{Closed, Round, Watched};
 use holders::Holders;
 pub(super) use place::is_shown;
 use place::{Place, Wanted};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Rows held while the widths of columns are measured; tables with more are listed a second time, so that memory stays
@@ -46,15 +54,38 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
         !plan.context || selinux::is_enabled(Path::new("/")),
         "SELinux is not enabled on this machine: no process has a context (-Z)"
     );
+    let mut plan = plan.clone();
+    plan.selection = lookup::resolved(plan.selection, plan.all_netns)?;
+    let plan = &plan;
+    let recorded = std::env::var_os("TCPDIAG_FILE").filter(|name| !name.is_empty()).map(PathBuf::from);
+    let choice = Arc::new(Choice::of(plan, recorded));
     let watched = Watched::start(plan)?;
     let names = Names::of_host(naming);
-    let mut lister = Lister { plan, names, watched, err, complete: true, has_sctp: false, noted: Vec::new() };
+    let mut lister = Lister {
+        plan,
+        names,
+        choice,
+        cgroups: FxHashMap::default(),
+        watched,
+        err,
+        complete: true,
+        has_sctp: false,
+        noted: Vec::new(),
+    };
+    if lister.choice.lacks_marks() {
+        lister.complete = false;
+        lister.note(
+            "enetstat: the kernel tells marks (fwmark) only to CAP_NET_ADMIN: run as root\n".to_owned(),
+        );
+    }
     loop {
         let mut out = Pieces::new(out);
-        if plan.json {
-            lister.json(&mut out)?
-        } else {
-            lister.text(&mut out)?
+        match () {
+            () if plan.dump.is_some() => lister.dump(&mut out)?,
+            () if plan.kill.is_some() => lister.kill(&mut out)?,
+            () if !plan.columns.is_empty() || plan.sort.is_some() => lister.chosen(&mut out)?,
+            () if plan.json => lister.json(&mut out)?,
+            () => lister.text(&mut out)?,
         }
         out.flush().context(WRITING)?;
         match plan.interval {
@@ -69,6 +100,9 @@ const WRITING: &str = "cannot write to standard output";
 struct Lister<'a> {
     plan: &'a ListPlan,
     names: Names,
+    choice: Arc<Choice>,
+    /// Paths of cgroups by their ids, when they are shown.
+    cgroups: FxHashMap<u64, Vec<u8>>,
     /// The kernel half, when connections that ended are shown.
     watched: Option<Watched>,
     err: &'a mut dyn Write,
@@ -83,8 +117,8 @@ struct Lister<'a> {
 struct Table {
     place: usize,
     wanted: Wanted,
-    /// `None`: not listed yet, or too many.
-    held: Option<Vec<SockRow>>,
+    /// `None`: not listed yet, or too many. With what sock_diag sent, when details are shown.
+    held: Option<Vec<(SockRow, Box<[u8]>)>>,
 }
 
 impl Lister<'_> {
@@ -100,6 +134,7 @@ impl Lister<'_> {
         let round = self.round();
         let mut places = self.places(&round)?;
         let holders = self.holders();
+        self.find_cgroups();
         if !(self.plan.tables.is_empty() && self.plan.sctp.is_empty()) {
             self.inet(out, &mut places, &holders, &round)?;
         }
@@ -121,29 +156,32 @@ impl Lister<'_> {
         let mut tables = self.measure(places, holders, round, &mut layout);
         let mut sctp = self.sctp(places, holders, &mut layout);
         self.has_sctp = sctp.found;
-        layout.inet_head(&mut out.buf, plan.which);
+        if !plan.no_header {
+            layout.inet_head(&mut out.buf, plan.which);
+        }
         let several = places.len() > 1;
         for table in &mut tables {
             if table.wanted.protocol != Protocol::Tcp {
                 self.print_sctp(&mut out.buf, &mut sctp, places, holders, &layout);
             }
             let mut written = Ok(());
-            let names = &mut self.names;
-            let mut print = |row: &SockRow, label: &[u8]| {
+            let (names, cgroups) = (&mut self.names, &self.cgroups);
+            let mut print = |row: &SockRow, payload: &[u8], label: &[u8]| {
                 if written.is_ok() {
                     layout.inet(&mut out.buf, row, extra(holders, row.inode.into(), label), names);
+                    extras::details(&mut out.buf, plan.details, row, payload, cgroups);
                     written = out.piece();
                 }
             };
             let place = &mut places[table.place];
             let result = match table.held.take() {
                 Some(rows) => {
-                    rows.iter().for_each(|row| print(row, &place.label));
+                    rows.iter().for_each(|(row, payload)| print(row, payload, &place.label));
                     Ok(Pass::default())
                 }
                 None => {
                     let label = place.label.clone();
-                    place.inet(table.wanted, &mut |row| print(row, &label))
+                    place.inet_in_detail(table.wanted, &mut |row, payload| print(row, payload, &label))
                 }
             };
             written.context(WRITING)?;
@@ -183,11 +221,12 @@ impl Lister<'_> {
                     let mut rows = Vec::new();
                     let mut fits = true;
                     let label = place.label.clone();
-                    let result = place.inet(wanted, &mut |row| {
+                    let keep = plan.details.any();
+                    let result = place.inet_in_detail(wanted, &mut |row, payload| {
                         fits &= room > 0;
                         if fits {
                             room -= 1;
-                            rows.push(*row);
+                            rows.push((*row, if keep { payload.into() } else { Box::default() }));
                         }
                         if naming.hosts {
                             hosts.extend([row.local.addr, row.foreign.addr]);
@@ -217,7 +256,7 @@ impl Lister<'_> {
             self.resolve(hosts);
             for table in &tables {
                 let place = &places[table.place];
-                for row in table.held.iter().flatten() {
+                for (row, _) in table.held.iter().flatten() {
                     layout.measure(row, extra(holders, row.inode.into(), &place.label), &mut self.names);
                 }
                 for closed in round.of(place.inum(), table.wanted) {
@@ -249,7 +288,9 @@ impl Lister<'_> {
                 let _ = place.unix(plan.which, &mut measure);
             }
         }
-        layout.unix_head(&mut out.buf, plan.which);
+        if !plan.no_header {
+            layout.unix_head(&mut out.buf, plan.which);
+        }
         for place in places {
             let mut written = Ok(());
             let result = place.unix(plan.which, &mut |row| {
@@ -276,12 +317,15 @@ impl Lister<'_> {
                 let at = Mono::now();
                 let mut written = Ok(());
                 let wanted = Wanted { protocol, family, which: plan.which, totals: true };
-                let result = place.inet(wanted, &mut |row| {
+                let details = plan.details.any();
+                let result = place.inet_in_detail(wanted, &mut |row, payload| {
                     if written.is_ok() {
-                        json.socket(
+                        let detail = details.then(|| detail::detail(payload));
+                        json.socket_in_detail(
                             &mut out.buf,
                             at,
                             row,
+                            detail.as_ref(),
                             holders.as_ref().and_then(|holders| holders.known(row.inode.into())),
                         );
                         written = out.piece();
@@ -327,7 +371,7 @@ impl Lister<'_> {
     fn places(&mut self, round: &Round) -> anyhow::Result<Vec<Place>> {
         let tier = self.plan.tier;
         if !self.plan.all_netns {
-            return Ok(vec![Place::new(Netns::current().ok(), tier)]);
+            return Ok(vec![Place::new(Netns::current().ok(), tier).with(&self.choice)]);
         }
         let all = Netns::all();
         for remark in all.remarks() {
@@ -337,13 +381,16 @@ impl Lister<'_> {
         anyhow::ensure!(!all.found.is_empty(), "no network namespace can be examined");
         let known: FxHashSet<u32> = all.found.iter().map(|netns| netns.inum).collect();
         let gone = round.namespaces().filter(|inum| !known.contains(inum)).map(Place::gone);
-        Ok(all.found.into_iter().map(|netns| Place::new(Some(netns), tier)).chain(gone).collect())
+        let choice = &self.choice;
+        let there = all.found.into_iter().map(|netns| Place::new(Some(netns), tier).with(choice));
+        Ok(there.chain(gone).collect())
     }
 
     fn holders(&mut self) -> Holders {
-        if !self.plan.programs {
-            return Holders::default();
-        }
+        if self.plan.programs { self.find_holders() } else { Holders::default() }
+    }
+
+    fn find_holders(&mut self) -> Holders {
         match Holders::find(self.plan.context) {
             Ok(holders) => {
                 if let Some(note) = holders.note() {

@@ -1,10 +1,14 @@
 //! A network namespace and the sources that list it.
 
+use super::choice::Choice;
 use crate::args::plan::{ListTier, Which};
 use crate::model::{Family, Protocol, SockRow, States, TcpState, UnixRow, UnixState};
+use crate::source::diag::{Destroyed, More, recorded};
 use crate::source::procfs::Pass;
 use crate::source::{Diag, DiagError, Netns, Procfs, Request};
+use std::cell::Cell;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 /// A table of inet sockets, and how much of it is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,7 @@ pub struct Place {
     /// Inode of a namespace that cannot be listed any more.
     gone: Option<u32>,
     tier: ListTier,
+    choice: Arc<Choice>,
     /// Name of the namespace, or its inode.
     pub label: Vec<u8>,
     /// What was refused and replaced, for the curious.
@@ -37,13 +42,32 @@ impl Place {
             Some(Netns { inum, .. }) => inum.to_string().into_bytes(),
             None => Vec::new(),
         };
-        Self { netns, diag: None, gone: None, tier, label, notes: Vec::new() }
+        Self { netns, diag: None, gone: None, tier, choice: Arc::default(), label, notes: Vec::new() }
     }
 
     /// A namespace that has no sockets any more, only connections that ended.
     pub fn gone(inum: u32) -> Self {
         let label = inum.to_string().into_bytes();
-        Self { netns: None, diag: None, gone: Some(inum), tier: ListTier::Best, label, notes: Vec::new() }
+        Self {
+            netns: None,
+            diag: None,
+            gone: Some(inum),
+            tier: ListTier::Best,
+            choice: Arc::default(),
+            label,
+            notes: Vec::new(),
+        }
+    }
+
+    /// The same where only some sockets are wanted, or more of each.
+    pub fn with(mut self, choice: &Arc<Choice>) -> Self {
+        self.choice = Arc::clone(choice);
+        if choice.is_local()
+            && let Ok(local) = self.within(|| choice.in_namespace())
+        {
+            self.choice = Arc::new(local);
+        }
+        self
     }
 
     /// Inode of the namespace; 0 when unknown.
@@ -51,25 +75,35 @@ impl Place {
         self.gone.or(self.netns.as_ref().map(|netns| netns.inum)).unwrap_or(0)
     }
 
-    /// Gives the wanted rows, in the kernel's order: from sock_diag or, when that refuses, from /proc. Returns the lines
-    /// of /proc that could not be read.
+    /// Gives the wanted rows, in the kernel's order: from sock_diag, with what that sends with each row, or, when that
+    /// refuses, from /proc, with nothing. Returns the lines of /proc that could not be read.
     ///
     /// # Errors
     /// When neither source could be read to its end; rows given before are right.
-    pub fn inet(&mut self, wanted: Wanted, each: &mut dyn FnMut(&SockRow)) -> anyhow::Result<Pass> {
+    pub fn inet_in_detail(
+        &mut self,
+        wanted: Wanted,
+        each: &mut dyn FnMut(&SockRow, &[u8]),
+    ) -> anyhow::Result<Pass> {
         if self.gone.is_some() {
             return Ok(Pass::default());
         }
-        let mut shown = |row: &SockRow| {
-            if is_shown(row, wanted.which) {
-                each(row);
+        let choice = Arc::clone(&self.choice);
+        let mut shown = |row: &SockRow, payload: &[u8]| {
+            if is_shown(row, wanted.which) && choice.wants(row, payload) {
+                each(row, payload);
             }
         };
+        let Wanted { protocol, family, .. } = wanted;
+        if let (Some(file), Protocol::Tcp) = (&choice.recorded, protocol) {
+            recorded::read(file, family, &mut shown)?;
+            return Ok(Pass::default());
+        }
         if self.tier != ListTier::Procfs {
             let mut given = false;
-            match self.by_diag(wanted, &mut |row| {
+            match self.by_diag(wanted, &choice, &mut |row, payload| {
                 given = true;
-                shown(row);
+                shown(row, payload);
             }) {
                 Ok(()) => return Ok(Pass::default()),
                 Err(error) if given || self.tier == ListTier::Netlink => return Err(error.into()),
@@ -81,14 +115,21 @@ impl Place {
                 }
             }
         }
-        let Wanted { protocol, family, .. } = wanted;
         if self.is_here() {
-            return Ok(Procfs::host().list(protocol, family, &mut shown)?);
+            return Ok(Procfs::host().list(protocol, family, &mut |row| shown(row, b""))?);
         }
         let mut rows = Vec::new();
         let pass = self.within(|| Procfs::host().list(protocol, family, &mut |row| rows.push(*row)))??;
-        rows.iter().for_each(shown);
+        rows.iter().for_each(|row| shown(row, b""));
         Ok(pass)
+    }
+
+    /// Destroys the socket of a row of this place.
+    ///
+    /// # Errors
+    /// See [`Diag::destroy`].
+    pub fn destroy(&mut self, row: &SockRow) -> Result<Destroyed, DiagError> {
+        self.diag()?.destroy(row)
     }
 
     /// Gives the wanted unix sockets, in the kernel's order. Only /proc tells all that netstat shows of them.
@@ -97,7 +138,7 @@ impl Place {
             return Ok(Pass::default());
         }
         let mut shown = |row: &UnixRow| {
-            if is_unix_shown(row, which) {
+            if is_unix_shown(row, which) && self.choice.wants_unix(row) {
                 each(row);
             }
         };
@@ -131,18 +172,41 @@ impl Place {
         self.diag = None;
     }
 
-    fn by_diag(&mut self, wanted: Wanted, each: &mut dyn FnMut(&SockRow)) -> Result<(), DiagError> {
+    fn by_diag(
+        &mut self,
+        wanted: Wanted,
+        choice: &Choice,
+        each: &mut dyn FnMut(&SockRow, &[u8]),
+    ) -> Result<(), DiagError> {
         let Wanted { protocol, family, which, totals } = wanted;
-        let diag = match &mut self.diag {
-            Some(diag) => diag,
-            none => none.insert(match &self.netns {
-                Some(netns) => Diag::open(netns)?,
-                None => Diag::open(&Netns::current()?)?,
-            }),
-        };
         let totals = totals && protocol == Protocol::Tcp;
-        diag.list(&Request { protocol, family, states: states(protocol, which), totals }, each)?;
+        let states = States(states(protocol, which).0 & choice.states().0);
+        let request = Request { protocol, family, states, totals };
+        let diag = self.diag()?;
+        let given = Cell::new(false);
+        let mut each = |row: &SockRow, payload: &[u8]| {
+            given.set(true);
+            each(row, payload);
+        };
+        let more = choice.more();
+        match diag.list_in_detail(&request, more, &mut each) {
+            // The kernel does not take the code, or not from us: the rows are chosen here alone.
+            Err(error) if !more.code.is_empty() && error.is_about_code() && !given.get() => {
+                let more = More { code: &[], ..more };
+                diag.list_in_detail(&request, more, &mut each)?;
+            }
+            other => drop(other?),
+        }
         Ok(())
+    }
+
+    fn diag(&mut self) -> Result<&mut Diag, DiagError> {
+        let opened = match (self.diag.take(), &self.netns) {
+            (Some(diag), _) => diag,
+            (None, Some(netns)) => Diag::open(netns)?,
+            (None, None) => Diag::open(&Netns::current()?)?,
+        };
+        Ok(self.diag.insert(opened))
     }
 
     fn is_here(&self) -> bool {

@@ -162,7 +162,7 @@ fn host_code(side: Side, host: &Host) -> Option<Vec<u8>> {
         Some(Port::Name(_)) => return None,
     };
     let pairs = prefixes.iter().flat_map(|prefix| ports.iter().map(move |port| (*prefix, *port)));
-    pairs.map(|(prefix, port)| one(side, prefix, port)).reduce(|code, more| either(code, more))
+    pairs.map(|(prefix, port)| one(side, prefix, port)).reduce(either)
 }
 
 /// `struct inet_diag_hostcond`: family, length of the prefix, port (-1: any), address.

@@ -91,7 +91,8 @@ fn kind(family: Family) -> Kind {
 impl Selection {
     /// Whether the socket is shown.
     pub fn wants(&self, subject: &Subject<'_>) -> bool {
-        self.states.is_none_or(|States(bits)| bits & subject.state.bit() != 0) && self.wants_conditions(subject)
+        self.states.is_none_or(|States(bits)| bits & subject.state.bit() != 0)
+            && self.wants_conditions(subject)
     }
 
     /// The same whatever its state.
@@ -144,7 +145,8 @@ impl Cond {
 
 /// The kernel gives unix sockets that bind to no name an abstract one of five hexadecimal digits (unix(7)).
 fn is_autobound(path: &[u8]) -> bool {
-    path.strip_prefix(b"@").is_some_and(|digits| digits.len() == 5 && digits.iter().all(u8::is_ascii_hexdigit))
+    path.strip_prefix(b"@")
+        .is_some_and(|digits| digits.len() == 5 && digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 fn end((local, foreign): (Endpoint, Endpoint), side: Side) -> Endpoint {

@@ -6,16 +6,16 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// The family at the beginning of a word, and what follows.
 fn kind(word: &[u8]) -> Result<(Option<Kind>, &[u8]), String> {
-    for (name, kind) in
-        [(&b"inet:"[..], Kind::Inet), (b"inet6:", Kind::Inet6), (b"unix:", Kind::Unix)]
-    {
+    for (name, kind) in [(&b"inet:"[..], Kind::Inet), (b"inet6:", Kind::Inet6), (b"unix:", Kind::Unix)] {
         if let Some(rest) = word.strip_prefix(name) {
             return Ok((Some(kind), rest));
         }
     }
     for name in ["link", "netlink", "vsock", "tipc", "xdp"] {
         if word.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b":")) {
-            return Err(format!("addresses of the family {name} are not understood; inet, inet6 and unix are"));
+            return Err(format!(
+                "addresses of the family {name} are not understood; inet, inet6 and unix are"
+            ));
         }
     }
     Ok((None, word))
@@ -28,7 +28,7 @@ pub fn host(word: &[u8], unix: bool) -> Result<Host, String> {
     if path {
         return Ok(Host { kind, address: Address::Path(rest.to_vec()), port: None });
     }
-    let text = std::str::from_utf8(rest).map_err(|_| "is no text".to_owned())?;
+    let text = std::str::from_utf8(rest).map_err(|_no_text| "is no text".to_owned())?;
     // Without brackets the last colon separates the port, unless the rest only makes sense as an IPv6 address.
     let whole = text.parse::<Prefix>().ok().filter(|_| text.matches(':').count() > 1);
     let (address_text, port_text) = match text.rfind([':', ']']) {
@@ -51,7 +51,7 @@ pub fn host(word: &[u8], unix: bool) -> Result<Host, String> {
 /// A port alone, with an optional family and colon; `None`: any.
 pub fn lone_port(word: &[u8]) -> Result<(Option<Kind>, Option<Port>), String> {
     let (kind, rest) = kind(word)?;
-    let text = std::str::from_utf8(rest).map_err(|_| "is no text".to_owned())?;
+    let text = std::str::from_utf8(rest).map_err(|_no_text| "is no text".to_owned())?;
     let text = text.strip_prefix("*:").or_else(|| text.strip_prefix(':')).unwrap_or(text);
     if text.contains(':') {
         return Err("is no port: addresses are for src and dst".to_owned());

@@ -138,6 +138,15 @@ impl Selection {
         parse::selection(words, unix)
     }
 
+    /// Only sockets of this cgroup, besides.
+    pub fn restrict_to_cgroup(&mut self, path: &[u8]) {
+        let cgroup = Expr::Leaf(Cond::Cgroup(Cgroup::Path(path.to_vec())));
+        self.expr = Some(match self.expr.take() {
+            Some(expr) => expr.and(cgroup),
+            None => cgroup,
+        });
+    }
+
     /// Everything is wanted.
     pub fn is_empty(&self) -> bool {
         self.states.is_none() && self.expr.is_none()
@@ -170,7 +179,10 @@ impl Expr {
         Self::Or(Box::new(self), Box::new(other))
     }
 
-    #[expect(clippy::should_implement_trait, reason = "it stands beside `and` and `or`, which are no operators")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it stands beside `and` and `or`, which are no operators"
+    )]
     pub fn not(self) -> Self {
         Self::Not(Box::new(self))
     }

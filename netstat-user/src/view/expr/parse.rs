@@ -108,7 +108,8 @@ struct Parser<'a> {
     conditions: usize,
 }
 
-const CONDITION: &str = "a condition belongs here: dst, src, dport, sport, dev, fwmark, cgroup, autobound, not or `(`";
+const CONDITION: &str =
+    "a condition belongs here: dst, src, dport, sport, dev, fwmark, cgroup, autobound, not or `(`";
 
 impl Parser<'_> {
     fn is_over(&self) -> bool {
@@ -136,7 +137,8 @@ impl Parser<'_> {
     }
 
     fn wrong_at(&self, index: usize, what: impl Into<String>) -> ExprError {
-        let at = self.words.get(index).map_or(self.text.len() + 1..self.text.len() + 2, |word| word.at.clone());
+        let at =
+            self.words.get(index).map_or(self.text.len() + 1..self.text.len() + 2, |word| word.at.clone());
         let shown = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes);
             text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>()
@@ -153,8 +155,9 @@ impl Parser<'_> {
             STATES.iter().map(|(_, name)| *name).chain(groups).collect::<Vec<_>>().join(", ")
         };
         let word = self.take(&format!("a state belongs here: {}", names()))?;
-        states(&word)
-            .ok_or_else(|| self.wrong_at(self.next - 1, format!("this is no state; the states are {}", names())))
+        states(&word).ok_or_else(|| {
+            self.wrong_at(self.next - 1, format!("this is no state; the states are {}", names()))
+        })
     }
 
     fn list(&mut self, depth: usize) -> Result<Expr, ExprError> {
@@ -171,7 +174,9 @@ impl Parser<'_> {
                 }
                 b")" => return Ok(expr),
                 _ if self.is_over() => return Ok(expr),
-                b"state" | b"exclude" | b"excl" => return Err(self.wrong("states come before all other conditions")),
+                b"state" | b"exclude" | b"excl" => {
+                    return Err(self.wrong("states come before all other conditions"));
+                }
                 _ => expr = expr.and(self.expr(depth)?),
             }
         }
@@ -228,7 +233,10 @@ impl Parser<'_> {
                 let number = |text| host::number(text).and_then(|number| u32::try_from(number).ok());
                 match (number(value), number(mask)) {
                     (Some(value), Some(mask)) => Ok(negated(Cond::Mark { value, mask }, not)),
-                    _ => Err(self.wrong_at(self.next - 1, "this is no mark: a number of 32 bits, or two as NUMBER/MASK")),
+                    _ => Err(self.wrong_at(
+                        self.next - 1,
+                        "this is no mark: a number of 32 bits, or two as NUMBER/MASK",
+                    )),
                 }
             }
             b"cgroup" => {
@@ -247,7 +255,8 @@ impl Parser<'_> {
         let Some(word) = self.words.get(self.next).filter(|word| word.plain) else { return };
         let end = word.text.iter().position(|byte| b"=!<>".contains(byte));
         let Some(end) = end.filter(|end| {
-            [&b"src"[..], b"dst", b"sport", b"dport", b"dev", b"fwmark", b"cgroup"].contains(&&word.text[..*end])
+            [&b"src"[..], b"dst", b"sport", b"dport", b"dev", b"fwmark", b"cgroup"]
+                .contains(&&word.text[..*end])
         }) else {
             return;
         };
@@ -264,7 +273,7 @@ impl Parser<'_> {
 
     fn value(&mut self, wanted: &str) -> Result<String, ExprError> {
         let word = self.take(wanted)?;
-        String::from_utf8(word).map_err(|_| self.wrong_at(self.next - 1, wanted))
+        String::from_utf8(word).map_err(|_no_text| self.wrong_at(self.next - 1, wanted))
     }
 
     /// `=`, `!=` or nothing; true when it is to differ.
@@ -283,9 +292,11 @@ impl Parser<'_> {
 
     fn host(&mut self, side: Side) -> Result<Expr, ExprError> {
         let not = self.equal(if side == Side::Local { "src" } else { "dst" })?;
-        let word = self.take("an address belongs here: ADDRESS, ADDRESS/LENGTH, ADDRESS:PORT, *:PORT or a unix path")?;
-        let host = host::host(&word, self.unix)
-            .map_err(|why| self.wrong_at(self.next - 1, format!("{:?} {why}", String::from_utf8_lossy(&word))))?;
+        let word = self
+            .take("an address belongs here: ADDRESS, ADDRESS/LENGTH, ADDRESS:PORT, *:PORT or a unix path")?;
+        let host = host::host(&word, self.unix).map_err(|why| {
+            self.wrong_at(self.next - 1, format!("{:?} {why}", String::from_utf8_lossy(&word)))
+        })?;
         if host.kind == Some(Kind::Unix) && !matches!(host.address, Address::Path(_)) {
             return Err(self.wrong_at(self.next - 1, "this is no unix path"));
         }

@@ -10,7 +10,8 @@ pub trait Lookup {
     fn host(&self, name: &str) -> Vec<IpAddr>;
     /// The port of a service, one for each protocol that has another.
     fn service(&self, name: &str) -> Vec<u16>;
-    fn device(&self, name: &str) -> Option<u32>;
+    /// Its index, or its name once more when another is to look it up.
+    fn device(&self, name: &str) -> Option<Device>;
     /// The id of a cgroup (v2) by its path below the root of the hierarchy.
     ///
     /// # Errors
@@ -73,13 +74,16 @@ impl Cond {
             }
             Self::Port(side, compare, kind, port) => Self::Port(side, compare, kind, port.resolve(lookup)?),
             Self::Device(Device::Name(name)) => match lookup.device(&name) {
-                Some(index) => Self::Device(Device::Index(index)),
+                Some(device) => Self::Device(device),
                 None => return Err(ResolveError::Device(name)),
             },
             Self::Cgroup(Cgroup::Path(path)) => match lookup.cgroup(&path) {
                 Ok(id) => Self::Cgroup(Cgroup::Id(id)),
                 Err(why) => {
-                    return Err(ResolveError::Cgroup { path: String::from_utf8_lossy(&path).into_owned(), why });
+                    return Err(ResolveError::Cgroup {
+                        path: String::from_utf8_lossy(&path).into_owned(),
+                        why,
+                    });
                 }
             },
             other => other,

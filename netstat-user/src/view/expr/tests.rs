@@ -9,7 +9,8 @@ fn parse(text: &str) -> Selection {
 }
 
 fn wrong(text: &str) -> String {
-    Selection::parse(&[text.as_bytes()], false).map_or_else(|error| error.to_string(), |_| format!("{text} is accepted"))
+    Selection::parse(&[text.as_bytes()], false)
+        .map_or_else(|error| error.to_string(), |_| format!("{text} is accepted"))
 }
 
 fn subject(local: &str, foreign: &str) -> Subject<'static> {
@@ -84,8 +85,11 @@ fn conditions_hold_or_do_not() {
 
 #[test]
 fn what_is_not_known_is_neither() {
-    let unknown = Subject { mark: None, cgroup: None, device: None, ..subject("127.0.0.1:22", "127.0.0.1:40000") };
-    for text in ["fwmark 5", "not fwmark 5", "fwmark 5 and sport = 22", "dev 0", "cgroup id:1", "not cgroup id:1"] {
+    let unknown =
+        Subject { mark: None, cgroup: None, device: None, ..subject("127.0.0.1:22", "127.0.0.1:40000") };
+    for text in
+        ["fwmark 5", "not fwmark 5", "fwmark 5 and sport = 22", "dev 0", "cgroup id:1", "not cgroup id:1"]
+    {
         assert!(!parse(text).wants(&unknown), "{text}");
     }
     for text in ["fwmark 5 or sport = 22", "not ( fwmark 5 and sport = 23 )"] {
@@ -168,8 +172,8 @@ fn names_are_looked_up() {
                 _ => Vec::new(),
             }
         }
-        fn device(&self, name: &str) -> Option<u32> {
-            (name == "lo").then_some(1)
+        fn device(&self, name: &str) -> Option<Device> {
+            (name == "lo").then_some(Device::Index(1))
         }
         fn cgroup(&self, path: &[u8]) -> Result<u64, String> {
             if path == b"/" { Ok(1) } else { Err("No such file".to_owned()) }
@@ -293,7 +297,8 @@ fn addr() -> impl Strategy<Value = IpAddr> {
 }
 
 fn prefix() -> impl Strategy<Value = Prefix> {
-    (addr(), 0u8..=128).prop_map(|(addr, len)| Prefix::new(addr, len.min(if addr.is_ipv4() { 32 } else { 128 })).unwrap())
+    (addr(), 0u8..=128)
+        .prop_map(|(addr, len)| Prefix::new(addr, len.min(if addr.is_ipv4() { 32 } else { 128 })).unwrap())
 }
 
 fn family() -> impl Strategy<Value = Option<Kind>> {
@@ -320,12 +325,13 @@ fn cond(plain: bool) -> BoxedStrategy<Cond> {
         // A name must not look like a word of the grammar or like a number.
         "h[a-z0-9-]{0,8}".prop_map(Address::Name),
     ];
-    let host = (side(), family(), address, prop::option::of(wanted_port()))
-        .prop_map(|(side, kind, address, port)| {
+    let host = (side(), family(), address, prop::option::of(wanted_port())).prop_map(
+        |(side, kind, address, port)| {
             // The words say of each address of which family it is.
             let kind = if matches!(&address, Address::Prefixes(_)) { None } else { kind };
             Cond::Host(side, Host { kind, address, port })
-        });
+        },
+    );
     let compare = prop_oneof![Just(Compare::Equal), Just(Compare::AtLeast), Just(Compare::AtMost)];
     let port = (side(), compare, family(), wanted_port())
         .prop_map(|(side, compare, kind, port)| Cond::Port(side, compare, kind, port));
