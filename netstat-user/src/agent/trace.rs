@@ -1,6 +1,7 @@
 //! `enetstat trace`: the table's changes, written as they are told.
 
 use super::live::{Live, LiveOptions, News, Scope};
+use super::lookup;
 use crate::args::plan::{self, TracePlan};
 use crate::exit::Outcome;
 use crate::kernel::tier::{Feature, Tier};
@@ -36,6 +37,9 @@ pub fn run(
     is_read: &dyn Fn() -> bool,
     err: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
+    let mut plan = plan.clone();
+    plan.filter.selection = lookup::resolved(plan.filter.selection, false)?;
+    let plan = &plan;
     let mut live = Live::start(options(plan)?)?;
     // Before anybody is told that the trace has begun, and may end it.
     let signals = signals(&live);

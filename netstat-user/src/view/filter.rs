@@ -1,8 +1,10 @@
 //! Which connections are wanted.
 
+use super::expr::{Selection, Subject};
 use crate::model::{
     Beside, BesideChange, Comm, Conn, Doing, Endpoint, Pid, States, Told, Transition, Transport,
 };
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -29,6 +31,17 @@ impl Prefix {
         (len <= bits(addr)).then_some(Self { addr, len })
     }
 
+    /// Any address of the prefix.
+    pub fn addr(self) -> IpAddr {
+        self.addr
+    }
+
+    /// Its bits: 0 to 32 for IPv4, 0 to 128 for IPv6.
+    #[expect(clippy::len_without_is_empty, reason = "a prefix of no bits holds everything")]
+    pub fn len(self) -> u8 {
+        self.len
+    }
+
     /// Whether `addr` is inside.
     pub fn holds(&self, addr: IpAddr) -> bool {
         let addr = match self.addr {
@@ -51,6 +64,12 @@ impl Prefix {
 
 fn bits(addr: IpAddr) -> u8 {
     if addr.is_ipv4() { 32 } else { 128 }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.addr, self.len)
+    }
 }
 
 impl FromStr for Prefix {
@@ -83,13 +102,20 @@ pub struct Filter {
     pub pids: Vec<Pid>,
     /// Name of the owner, all of it.
     pub comms: Vec<Comm>,
+    /// Conditions in the language of ss; its states are in `states`.
+    pub selection: Selection,
 }
 
 impl Filter {
     /// Whether everything is wanted.
     pub fn is_empty(&self) -> bool {
-        let Self { ports, addrs, states, pids, comms } = self;
-        ports.is_empty() && addrs.is_empty() && states.is_none() && pids.is_empty() && comms.is_empty()
+        let Self { ports, addrs, states, pids, comms, selection } = self;
+        ports.is_empty()
+            && addrs.is_empty()
+            && states.is_none()
+            && pids.is_empty()
+            && comms.is_empty()
+            && selection.is_empty()
     }
 
     /// Whether a row is shown.
@@ -130,12 +156,14 @@ impl Filter {
             && (inet || (self.ports.is_empty() && self.addrs.is_empty()))
             && (!inet || self.wants_ends(identity.tuple.local(), identity.tuple.foreign()))
             && self.wants_process(*owner, None)
+            && self.selection.wants_conditions(&Subject::of_beside(&change.socket))
     }
 
     fn wants_who(&self, conn: &Conn, actor: Option<Pid>) -> bool {
         let tuple = &conn.identity.tuple;
         self.wants_ends(tuple.local(), tuple.foreign())
             && self.wants_process(conn.owner.as_ref().map(|owner| (owner.pid, owner.comm)), actor)
+            && self.selection.wants_conditions(&Subject::of_conn(conn))
     }
 
     fn wants_ends(&self, local: Endpoint, foreign: Endpoint) -> bool {
