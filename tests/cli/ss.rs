@@ -162,7 +162,7 @@ fn what_a_filter_chooses_is_destroyed_after_a_yes() {
 
 #[test]
 fn manual_pages_have_no_faults() {
-    for page in ["enetstat", "trace", "netstat"] {
+    for page in ["enetstat", "trace", "netstat", "bsdnetstat"] {
         let output = run(&["man", page]);
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
         let mut groff = Command::new("groff");

@@ -186,8 +186,9 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::TcpState;
+    use crate::model::{Family, How, Identity, Learnt, Mono, SockId, TcpState, Tuple, UnixKind, UnixName};
     use crate::render::sample;
+    use std::num::NonZeroU64;
 
     fn prefix(text: &str) -> Prefix {
         text.parse().unwrap()
@@ -248,5 +249,41 @@ mod tests {
         let filter = Filter { pids: vec![sample::pid(99)], ..Filter::default() };
         assert!(filter.wants_transition(&transition));
         assert!(!filter.wants(&transition.conn));
+    }
+
+    #[test]
+    fn words_choose_among_sockets_beside_tcp_too() {
+        let told = |transport, name: &[u8]| {
+            let tuple =
+                Tuple::new(sample::end("192.0.2.1", 53), sample::end("198.51.100.2", 9), Family::V4, 3);
+            let socket = Beside {
+                transport,
+                doing: Doing::Connected,
+                id: SockId { cookie: NonZeroU64::new(7), pointer: None },
+                identity: Identity { tuple, netns: 1, uid: None, cgroup: NonZeroU64::new(44) },
+                name: UnixName::new(name),
+                inode: 1,
+                owner: None,
+                how: How::Held,
+                queues: None,
+                drops: None,
+            };
+            let (from, learnt, at) = (Doing::Gone, Learnt::Listing, Mono(1));
+            Told::Socket(BesideChange { at, from, spent: None, learnt, err: 0, socket, dropped: 0 })
+        };
+        let (udp, unix) = (told(Transport::Udp, b""), told(Transport::Unix(UnixKind::Dgram), b"/run/x"));
+        for (words, of_udp, of_unix) in [
+            ("sport = :53", true, false),
+            ("sport = :54", false, false),
+            ("not sport = :54", true, true),
+            ("dst 198.51.100.0/24 and dport = :9", true, false),
+            ("dst 10.0.0.0/8", false, false),
+            ("src unix:/run/*", false, true),
+            ("src unix:/tmp/*", false, false),
+        ] {
+            let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+            let filter = Filter { selection: Selection::parse(&words, false).unwrap(), ..Filter::default() };
+            assert_eq!((filter.wants_told(&udp), filter.wants_told(&unix)), (of_udp, of_unix), "{filter:?}");
+        }
     }
 }

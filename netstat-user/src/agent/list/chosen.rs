@@ -1,6 +1,7 @@
 //! A listing of columns that were asked for, or in an order that was: one table of all sockets. It is held in memory.
 
 use super::closed::{Closed, Round};
+use super::half_open::HalfOpen;
 use super::holders::Holders;
 use super::place::{Place, Wanted};
 use super::{Lister, WRITING, extra};
@@ -111,12 +112,18 @@ impl Lister<'_> {
         let plan = self.plan;
         let mut found = Vec::new();
         for (at, place) in places.iter_mut().enumerate() {
+            // Only JSON tells of them.
+            let half_open = if plan.json { self.half_open(place) } else { HalfOpen::default() };
             for &(protocol, family) in &plan.tables {
                 let wanted = Wanted { protocol, family, which: plan.which, totals: true };
                 let lodger = &self.lodger;
                 let result = place.inet_in_detail(wanted, &mut |row, payload| {
                     if let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders) {
-                        found.push(Found { place: at, lodging, held: Held::Inet(*row, payload.into()) });
+                        found.push(Found {
+                            place: at,
+                            lodging,
+                            held: Held::Inet(half_open.with(row), payload.into()),
+                        });
                     }
                 });
                 self.judge(result);

@@ -1,7 +1,8 @@
 //! A listing as JSON lines.
 
 use super::closed::Closed;
-use super::place::Wanted;
+use super::half_open::HalfOpen;
+use super::place::{Place, Wanted};
 use super::{Lister, WRITING};
 use crate::args::plan::{Naming, Which};
 use crate::model::{Clock, Mono, Protocol};
@@ -22,9 +23,7 @@ impl Lister<'_> {
         let several = places.len() > 1;
         let mut json = self.objects();
         for place in &mut places {
-            let listens = plan.tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp)
-                && plan.which != Which::Connected;
-            let half_open = listens.then(|| place.half_open()).flatten().unwrap_or_default();
+            let half_open = self.half_open(place);
             for &(protocol, family) in &plan.tables {
                 let at = Mono::now();
                 let mut written = Ok(());
@@ -84,6 +83,14 @@ impl Lister<'_> {
         }
         self.others_in_json();
         Ok(())
+    }
+
+    /// Half-open connections of the listeners that are told of.
+    pub(super) fn half_open(&self, place: &mut Place) -> HalfOpen {
+        let plan = self.plan;
+        let listens = plan.tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp)
+            && plan.which != Which::Connected;
+        listens.then(|| place.half_open()).flatten().unwrap_or_default()
     }
 
     /// What writes them.
