@@ -160,6 +160,35 @@ fn what_a_filter_chooses_is_destroyed_after_a_yes() {
     drop(namespace);
 }
 
+/// An interface in a filter is one of the namespace that is shown or traced.
+#[test]
+fn interfaces_have_the_names_of_their_namespace() {
+    if !is_root() {
+        return;
+    }
+    let far = NetNs::enter().unwrap();
+    for words in [&["set", "lo", "down"][..], &["set", "lo", "name", "odd0"]] {
+        let Ok(done) = Command::new("ip").arg("link").args(words).output() else {
+            return need::skip("needs ip (Debian package iproute2)");
+        };
+        assert!(done.status.success(), "{done:?}");
+    }
+    let mut there = Command::new("sleep").arg("60").spawn().unwrap();
+    let near = NetNs::enter().unwrap();
+    let pid = there.id().to_string();
+    for words in [&["-tan"][..], &["trace", "--duration", "0.1"]] {
+        let other = run(&[words, &["--netns", &pid, "dev", "odd0"]].concat());
+        let own = run(&[words, &["dev", "odd0"]].concat());
+        let unknown = text(&own.stderr).contains("\"odd0\" is the name of no network interface");
+        assert!(own.status.code() == Some(2) && unknown, "{own:?}");
+        let refused = text(&other.stderr).contains("no network interface");
+        assert!(!refused && other.status.code() == Some(0), "{other:?}");
+    }
+    there.kill().unwrap();
+    there.wait().unwrap();
+    drop((near, far));
+}
+
 #[test]
 fn manual_pages_have_no_faults() {
     for page in ["enetstat", "trace", "netstat", "bsdnetstat"] {

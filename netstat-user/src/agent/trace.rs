@@ -38,9 +38,16 @@ pub fn run(
     err: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
     let mut plan = plan.clone();
-    plan.filter.selection = lookup::resolved(plan.filter.selection, false)?;
+    let options = options(&plan)?;
+    let selection = std::mem::take(&mut plan.filter.selection);
+    let resolved = || lookup::resolved(selection, false);
+    plan.filter.selection = match (&plan.scope, &options.scope) {
+        // Interfaces have the names of that namespace.
+        (plan::Scope::One(_), Scope::One(netns)) => netns.run(resolved)??,
+        _ => resolved()?,
+    };
     let plan = &plan;
-    let mut live = Live::start(options(plan)?)?;
+    let mut live = Live::start(options)?;
     // Before anybody is told that the trace has begun, and may end it.
     let signals = signals(&live);
     announce(plan, &live, err).context("cannot write to stderr")?;
