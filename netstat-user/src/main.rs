@@ -1,7 +1,7 @@
 //! The program: words to a plan, the plan to work, the outcome to an exit code.
 
 use anyhow::Context;
-use netstat_user::args::{self, Plan, Stop, World};
+use netstat_user::args::{self, ListPlan, Plan, Stop, World};
 use netstat_user::exit::{self, Outcome};
 use netstat_user::{agent, kernel, render};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -50,7 +50,7 @@ fn run() -> anyhow::Result<Outcome> {
         }
     };
     match plan {
-        Plan::List(plan) => agent::list::run(&plan, &mut stdout()?, &mut io::stderr()),
+        Plan::List(plan) => agent::list::run(&coloured(plan), &mut stdout()?, &mut io::stderr()),
         Plan::Statistics(plan) => agent::statistics::run(&plan, &mut stdout()?, &mut io::stderr()),
         Plan::Routes(plan) => agent::tables::routes::run(&plan, &mut stdout()?, &mut io::stderr()),
         Plan::Interfaces(plan) => agent::tables::interfaces::run(&plan, &mut stdout()?, &mut io::stderr()),
@@ -58,13 +58,19 @@ fn run() -> anyhow::Result<Outcome> {
         Plan::Masquerade(plan) => agent::tables::masquerade::run(&plan, &mut stdout()?, &mut io::stderr()),
         Plan::Bsd(plan) => agent::bsd::run(&plan, &mut stdout()?, &mut io::stderr()),
         Plan::Elsewhere(scope, plan) => {
-            agent::elsewhere::run(&scope, *plan, &mut stdout()?, &mut io::stderr())
+            let plan = match *plan {
+                Plan::List(plan) => Plan::List(coloured(plan)),
+                plan => plan,
+            };
+            agent::elsewhere::run(&scope, plan, &mut stdout()?, &mut io::stderr())
         }
         Plan::Schema => {
             let mut text = Vec::new();
             render::schema::schema(&mut text);
             show(&text)
         }
+        Plan::Man(page) => show(&args::manual::page(page)?),
+        Plan::Completions(shell) => show(&args::manual::completions(shell)),
         Plan::Trace(plan) => agent::trace::run(&plan, &mut stdout()?, &is_read, &mut io::stderr()),
         Plan::Compat(plan) => {
             let code =
@@ -73,6 +79,12 @@ fn run() -> anyhow::Result<Outcome> {
         }
         Plan::Capabilities(tier) => agent::capabilities::run(tier.as_deref(), &mut stdout()?),
     }
+}
+
+/// With colours on a terminal, unless they are not wanted.
+fn coloured(mut plan: Box<ListPlan>) -> Box<ListPlan> {
+    plan.colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    plan
 }
 
 fn show(text: &[u8]) -> anyhow::Result<Outcome> {

@@ -1,6 +1,7 @@
 //! The program from outside: words, streams, exit codes.
 
 mod bsd;
+mod ss;
 
 use netstat_tests::{NetNs, need, program};
 use std::fs::File;
@@ -37,8 +38,11 @@ fn words_that_make_no_sense_are_named_and_fail() {
     for (words, wanted) in [
         (&["--nonsense"][..], "--nonsense"),
         (&["-tq"], "-q"),
-        (&["-tn", "foo"], "\"foo\" is neither an option nor a command"),
-        (&["-c", "5"], "\"5\" is neither"),
+        (&["-tn", "foo"], "  foo\n  ^^^\n"),
+        (
+            &["-c", "5"],
+            "plain words are commands (trace, capabilities, schema, man, completions) or a filter",
+        ),
         (
             &["-A", "inet,foo"],
             "the families are unix, inet, inet6, ax25, ipx, ddp, netrom, rose, x25, econet",

@@ -107,6 +107,36 @@ fn sockets_are_told_by_pod_container_and_group() -> Result<()> {
         ensure!(listed.iter().all(|row| row["container.id"] == ID), "{words:?}: {listed:#?}");
     }
     ensure!(json(&list(&["-tan", "--json", "--container", "another"])?)?.is_empty());
+    // A filter of both kinds, columns by name, and an order: each holds where the others do.
+    let port = addr.port();
+    let (sport, dport) = (format!("sport = :{port}"), format!("dport = :{port}"));
+    for (sort, words) in [(&[][..], [&*sport, &*dport]), (&["--sort", "-local"], [&*sport, &*dport])] {
+        let both = |word: &str| {
+            let words = ["-tan", "--json", "--container", ID];
+            let words: Vec<&str> = words.iter().chain(sort).copied().chain(word.split(' ')).collect();
+            json(&list(&words)?)
+        };
+        let [inner, outer] = words;
+        ensure!(both(inner)?.len() == 2 && both(outer)?.is_empty(), "{sort:?}");
+        ensure!(both(inner)?.iter().all(|row| row["enetstat.cgroup.path"] == path.as_str()), "{sort:?}");
+    }
+    let columns = ["-tanH", "--columns", "state,pod,container,cgroup", "--sort", "state", "--pod", UID];
+    let text = String::from_utf8(list(&columns)?)?;
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let row = |state| vec![state, UID, &ID[..12], path.as_str()];
+    ensure!(rows == [row("ESTABLISHED"), row("LISTEN")], "{text}");
+    let usual = String::from_utf8(list(&["-tan", "--containers", "--cgroups", "--sort", "local"])?)?;
+    ensure!(
+        usual.starts_with("Pod ") && usual.lines().next().is_some_and(|head| head.contains("Cgroup")),
+        "{usual}"
+    );
+    let kept = tempfile::tempdir()?;
+    let file = kept.path().join("record");
+    let name = file.to_str().context("a path")?;
+    list(&["-tan", "--container", "another", "--dump", name])?;
+    let none = std::fs::metadata(&file)?.len();
+    list(&["-tan", "--container", ID, "--dump", name])?;
+    ensure!(none < std::fs::metadata(&file)?.len(), "what is recorded is in the container");
     let text = String::from_utf8(list(&["-tan", "--containers", "--cgroups"])?)?;
     ensure!(
         text.lines().filter(|line| line.starts_with(&format!("{UID} {} tcp", &ID[..12]))).count() == 2,

@@ -63,6 +63,37 @@ fn by_port_address_and_state() -> Result<()> {
 }
 
 #[test]
+fn by_expression() -> Result<()> {
+    let Some(tier) = need(Need::Events)? else { return Ok(()) };
+    let _namespace = NetNs::enter()?;
+    let (one, other) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.9:0")?);
+    let port = one.local_addr()?.port();
+    let act = || {
+        connect_to(&one)?;
+        connect_to(&other)
+    };
+    let server = format!("src 127.0.0.0/8 and sport = :{port}");
+    let told = traced(&tier, &[&server], act)?;
+    let of_server = |line: &Line| line.local.is_some_and(|local| local.port() == port);
+    ensure!(told.len() >= 4 && told.iter().all(of_server), "{server}: {told:#?}");
+
+    let told =
+        traced(&tier, &["not", "(", &format!("sport=:{port}"), "or", &format!("dport=:{port}"), ")"], act)?;
+    let no_end = |line: &Line| [line.local, line.peer].into_iter().flatten().all(|end| end.port() != port);
+    ensure!(told.len() >= 9 && told.iter().all(no_end), "all but {port}: {told:#?}");
+
+    let words = ["state", "syn-sent", "dst", "127.0.0.9"];
+    let told = traced(&tier, &words, act)?;
+    let opening = |line: &Line| {
+        let step = line.step();
+        let syn = step.is_some_and(|(from, to)| from == TcpState::SynSent || to == TcpState::SynSent);
+        syn && line.peer.is_some_and(|peer| peer.ip().to_string() == "127.0.0.9")
+    };
+    ensure!(told.len() == 2 && told.iter().all(opening), "{words:?}: {told:#?}");
+    Ok(())
+}
+
+#[test]
 fn by_process() -> Result<()> {
     let Some(tier) = need(Need::Events)? else { return Ok(()) };
     let _namespace = NetNs::enter()?;

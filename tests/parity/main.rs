@@ -2,6 +2,7 @@
 
 mod compat;
 mod displays;
+mod filters;
 mod masquerade;
 mod network;
 mod sockets;
@@ -48,9 +49,10 @@ fn lines(output: &Output) -> Vec<String> {
 fn hold() {
     let sockets = sockets::Sockets::open().unwrap();
     let odd = std::env::var_os("ENETSTAT_ODD").map(|_| sockets::odd().unwrap());
+    let marked = std::env::var_os("ENETSTAT_MARKED").map(|_| sockets::marked().unwrap());
     println!("\n{HOLDING}");
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
-    drop((sockets, odd));
+    drop((sockets, odd, marked));
 }
 
 const HOLDING: &str = "holding";

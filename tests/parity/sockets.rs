@@ -151,3 +151,11 @@ pub fn odd() -> io::Result<Box<dyn Any>> {
     all.push(Box::new(directory));
     Ok(Box::new(all))
 }
+
+/// A listener with a mark that is bound to the loopback interface, for filters.
+pub fn marked() -> io::Result<Box<dyn Any>> {
+    let listener = std::net::TcpListener::bind("127.0.0.9:7070")?;
+    sys::set_option(listener.as_fd(), libc::SOL_SOCKET, libc::SO_MARK, 5)?;
+    sys::set_option(listener.as_fd(), libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, 1)?;
+    Ok(Box::new(listener))
+}

@@ -9,14 +9,21 @@ use netstat_user::source::diag::wire::{Attributes, Messages, RawRow};
 use netstat_user::source::procfs::Procfs;
 use netstat_user::source::stream::decode;
 use netstat_user::table::{Limits, Table};
+use netstat_user::view::Selection;
 use std::time::Duration;
 
 /// A target, and the name of its folder.
 type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 5] =
-    [("records", records), ("netlink", netlink), ("procfs", procfs), ("btf", btf), ("table", table)];
+pub const TARGETS: [Target; 6] = [
+    ("records", records),
+    ("netlink", netlink),
+    ("procfs", procfs),
+    ("btf", btf),
+    ("table", table),
+    ("filter", filter),
+];
 
 /// A batch of the ring: every record gives one event or one error, and the batch ends.
 pub fn records(batch: &[u8]) {
@@ -88,6 +95,26 @@ pub fn btf(data: &[u8]) {
     }
     let text = String::from_utf8_lossy(data);
     assert!(format::parse(&text).len() <= text.lines().count());
+}
+
+/// The words of a filter: an error that can be shown, or a tree that is read back from its own words; its code fits.
+pub fn filter(text: &[u8]) {
+    use netstat_user::view::expr::bytecode::Able;
+    for unix in [false, true] {
+        match Selection::parse(&[text], unix) {
+            Ok(selection) => {
+                let again = selection.text();
+                assert_eq!(Selection::parse(&[&again], unix).as_ref(), Ok(&selection));
+                if let Some(code) = selection.bytecode(Able { marks: true, cgroups: true }) {
+                    assert_eq!(code.len() % 4, 0);
+                }
+            }
+            Err(error) => {
+                let shown = error.to_string();
+                assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
+            }
+        }
+    }
 }
 
 /// Most rows of the table that is fuzzed: few, so that rows are evicted.

@@ -39,9 +39,13 @@ fn show(plan: &Plan, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send))
         Plan::Groups(plan) => tables::groups::run(plan, out, err),
         Plan::Masquerade(plan) => tables::masquerade::run(plan, out, err),
         Plan::Bsd(plan) => bsd::run(plan, out, err),
-        Plan::Elsewhere(..) | Plan::Trace(_) | Plan::Capabilities(_) | Plan::Schema | Plan::Compat(_) => {
-            anyhow::bail!("this is no display of a network namespace")
-        }
+        Plan::Elsewhere(..)
+        | Plan::Trace(_)
+        | Plan::Capabilities(_)
+        | Plan::Schema
+        | Plan::Man(_)
+        | Plan::Completions(_)
+        | Plan::Compat(_) => anyhow::bail!("this is no display of a network namespace"),
     }
 }
 
@@ -107,8 +111,12 @@ fn taken(plan: &mut Plan) -> (Option<Duration>, bool) {
         Plan::Groups(plan) => (plan.interval.take(), plan.json),
         Plan::Masquerade(plan) => (plan.interval.take(), plan.json),
         Plan::Bsd(plan) => (None, plan.json),
-        Plan::Elsewhere(..) | Plan::Trace(_) | Plan::Capabilities(_) | Plan::Schema | Plan::Compat(_) => {
-            (None, false)
-        }
+        Plan::Elsewhere(..)
+        | Plan::Trace(_)
+        | Plan::Capabilities(_)
+        | Plan::Schema
+        | Plan::Man(_)
+        | Plan::Completions(_)
+        | Plan::Compat(_) => (None, false),
     }
 }

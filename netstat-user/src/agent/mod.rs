@@ -8,6 +8,7 @@ pub mod elsewhere;
 pub mod list;
 pub mod live;
 mod looks;
+pub mod lookup;
 mod people;
 mod rare;
 mod reader;

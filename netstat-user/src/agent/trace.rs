@@ -1,6 +1,7 @@
 //! `enetstat trace`: the table's changes, written as they are told.
 
 use super::live::{Live, LiveOptions, News, Scope};
+use super::lookup;
 use crate::args::plan::{self, TracePlan};
 use crate::exit::Outcome;
 use crate::kernel::tier::{Feature, Tier};
@@ -36,7 +37,17 @@ pub fn run(
     is_read: &dyn Fn() -> bool,
     err: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
-    let mut live = Live::start(options(plan)?)?;
+    let mut plan = plan.clone();
+    let options = options(&plan)?;
+    let selection = std::mem::take(&mut plan.filter.selection);
+    let resolved = || lookup::resolved(selection, false);
+    plan.filter.selection = match (&plan.scope, &options.scope) {
+        // Interfaces have the names of that namespace.
+        (plan::Scope::One(_), Scope::One(netns)) => netns.run(resolved)??,
+        _ => resolved()?,
+    };
+    let plan = &plan;
+    let mut live = Live::start(options)?;
     // Before anybody is told that the trace has begun, and may end it.
     let signals = signals(&live);
     announce(plan, &live, err).context("cannot write to stderr")?;

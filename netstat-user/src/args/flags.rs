@@ -2,11 +2,13 @@
 
 use super::bsd::flags::BsdFlags;
 use super::compat::Family;
+use super::ss::SsFlags;
 use super::tables::{self, TableWord};
 use super::value::{self, QueuesWord};
 use crate::model::{Pid, TcpState};
 use crate::view::Prefix;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -25,6 +27,8 @@ Examples:
   enetstat -tan             every TCP socket, addresses as numbers
   enetstat -tlnp            who listens on which TCP port (as root: all of them)
   enetstat -tuan --json     TCP and UDP sockets as JSON, one object a line
+  enetstat -tn state time-wait dst 10.0.0.0/8
+                            what ss takes as a filter
   enetstat -tan -c          the same listing again every second
   enetstat -tanpc --keep-closed 5
                             ... with the connections that ended in the last 5 seconds
@@ -57,7 +61,7 @@ accepted the connection yet. A summary follows on standard error at the end (Ctr
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     subcommand_help_heading = "Other commands",
-    override_usage = "enetstat [OPTIONS]\n       enetstat trace|capabilities|schema [OPTIONS]"
+    override_usage = "enetstat [OPTIONS] [FILTER]...\n       enetstat trace|capabilities|schema|man|completions [OPTIONS]"
 )]
 pub struct Flags {
     #[command(flatten)]
@@ -76,6 +80,12 @@ pub enum Command {
     Capabilities(CapabilitiesFlags),
     /// Print the JSON Schema of what --json writes
     Schema,
+    /// Print the manual page, as roff: `enetstat man | man -l -`
+    #[command(infer_long_args = true)]
+    Man(ManFlags),
+    /// Print what a shell needs to complete command lines: `eval "$(enetstat completions bash)"`
+    #[command(infer_long_args = true)]
+    Completions(CompletionsFlags),
 }
 
 /// Families that few kernels have; `-A` tells of them.
@@ -137,6 +147,8 @@ pub struct ListFlags {
     pub families: Vec<Family>,
     #[command(flatten)]
     pub named: FamilyFlags,
+    #[command(flatten)]
+    pub ss: SsFlags,
     /// IPv4 only
     #[arg(
         short = '4',
@@ -303,6 +315,9 @@ pub enum TimeStyle {
 
 #[derive(Debug, Args)]
 pub struct TraceFlags {
+    /// Only connections that these words describe, as for ss: `dst 10.0.0.0/8 and dport = :https`
+    #[arg(value_name = "FILTER", help_heading = "Which connections")]
+    pub words: Vec<OsString>,
     /// TCP
     #[arg(short = 't', long, help_heading = "Which sockets (none given: TCP)")]
     pub tcp: bool,
@@ -410,4 +425,32 @@ pub struct CapabilitiesFlags {
     /// Ask for this tier alone; fails when it is refused
     #[arg(long, value_name = "NAME")]
     pub tier: Option<String>,
+}
+
+/// Whose manual page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// The program under its own name
+    #[default]
+    Enetstat,
+    /// enetstat trace
+    Trace,
+    /// The program as net-tools' netstat
+    Netstat,
+    /// The program as BSD's netstat
+    Bsdnetstat,
+}
+
+#[derive(Debug, Args)]
+pub struct ManFlags {
+    /// Whose
+    #[arg(value_name = "PERSONA", value_enum, default_value = "enetstat")]
+    pub page: Page,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsFlags {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
 }

@@ -3,14 +3,18 @@
 pub mod bsd;
 pub mod compat;
 pub mod flags;
+pub mod manual;
 pub mod plan;
 pub mod select;
+pub mod ss;
 pub mod tables;
+mod usage;
 mod value;
 
 pub use bsd::BsdPlan;
 pub use compat::{CompatPlan, World};
 pub use plan::{ListPlan, Plan, StatisticsPlan, TracePlan, UsageError};
+pub(crate) use value::state;
 
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
@@ -18,7 +22,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// Words that are commands; a test holds them equal to clap's.
-const COMMANDS: [&str; 3] = ["trace", "capabilities", "schema"];
+const COMMANDS: [&str; 5] = ["trace", "capabilities", "schema", "man", "completions"];
 
 /// Why there is no plan.
 #[derive(Debug)]

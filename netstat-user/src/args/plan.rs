@@ -2,59 +2,26 @@
 
 use super::bsd::{self, BsdPlan};
 use super::compat::{CompatPlan, Family as AddressFamily};
-use super::flags::{Command, Flags, InsideFlags, ListFlags, TraceFlags};
+use super::flags::{Command, Flags, InsideFlags, ListFlags, Page, TraceFlags};
 pub use super::select::{InsidePlan, Traced};
+use super::ss;
 use super::tables::{self, GroupsPlan, InterfacesPlan, MasqueradePlan, RoutesPlan};
 use crate::model::{Comm, Family, Protocol, States, TcpState};
-use crate::view::{Filter, Protocols};
+use crate::render::detail::Parts;
+use crate::view::expr::Cond;
+use crate::view::{Column, Filter, Protocols, Selection, Sort};
 use netstat_common::config::Queues;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use super::flags::TimeStyle;
-
-/// Words that cannot be obeyed together, or that mean nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UsageError {
-    #[error(
-        "{0:?} is neither an option nor a command (trace, capabilities, schema); \
-         filters as plain words are not understood: see `enetstat trace --help` for filters"
-    )]
-    Operand(String),
-    #[error("--close and --queues {0} exclude each other: a finished connection has no queues")]
-    CloseAndQueues(&'static str),
-    #[error("--queue-interval only means something with --queues coalesced")]
-    IntervalWithoutQueues,
-    #[error("--time only means something without --json: JSON carries RFC 3339 times")]
-    TimeAndJson,
-    #[error("--comm {0:?} is empty or longer than the 15 bytes that the kernel keeps of a process name")]
-    Comm(String),
-    #[error("--tier {0} does not list sockets: netlink and procfs do")]
-    ListTier(String),
-    #[error("--keep-closed only means something with -c: one listing sees no connection end")]
-    KeepClosedOnce,
-    #[error("--keep-closed is about TCP connections, and the other options select no TCP sockets")]
-    KeepClosedWithoutTcp,
-    #[error("--keep-closed and --tier {0} exclude each other: {0} does not tell what ended")]
-    KeepClosedAndTier(&'static str),
-    #[error("-s and {0} exclude each other: {1}")]
-    NoStatistics(&'static str, &'static str),
-    #[error("{0} and {1} exclude each other: each is a display of its own")]
-    Modes(&'static str, &'static str),
-    #[error("{0} knows the families inet and inet6, not {1}")]
-    ModeAndFamily(&'static str, &'static str),
-    #[error("{0} only means something with -r")]
-    WithoutRoutes(&'static str),
-    #[error("{0} shows no sockets, and {1} is about them: run enetstat once for each")]
-    ModeAndSockets(&'static str, &'static str),
-    #[error(transparent)]
-    Bsd(#[from] bsd::BsdError),
-}
+pub use super::usage::UsageError;
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Plan {
-    List(ListPlan),
+    List(Box<ListPlan>),
     Statistics(StatisticsPlan),
     Routes(RoutesPlan),
     Interfaces(InterfacesPlan),
@@ -67,6 +34,8 @@ pub enum Plan {
     /// With the tier to force.
     Capabilities(Option<String>),
     Schema,
+    Man(Page),
+    Completions(clap_complete::Shell),
     /// As net-tools' netstat, byte for byte.
     Compat(Box<CompatPlan>),
     /// A display of BSD's netstat, in its dialect or in Linux's.
@@ -147,6 +116,27 @@ pub struct ListPlan {
     pub all_netns: bool,
     pub inside: InsidePlan,
     pub tier: ListTier,
+    /// Only these sockets.
+    pub selection: Selection,
+    /// Shown with each inet socket.
+    pub details: Parts,
+    /// The columns that were asked for; empty: net-tools' own.
+    pub columns: Vec<Column>,
+    pub sort: Option<Sort>,
+    pub no_header: bool,
+    /// The output is a terminal that shows colours.
+    pub colour: bool,
+    /// Destroy what is shown.
+    pub kill: Option<Kill>,
+    /// Write the TCP sockets here instead of showing them.
+    pub dump: Option<PathBuf>,
+}
+
+/// How sockets are destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kill {
+    /// Only when the answer is yes.
+    pub ask: bool,
 }
 
 /// Which counters that are 0 are shown as text; JSON has every counter.
@@ -231,7 +221,7 @@ impl TryFrom<Flags> for Plan {
                         None if flags.list.statistics > 0 => {
                             (Self::Statistics(statistics(&flags.list)?), false)
                         }
-                        None => (Self::List(list(flags.list)?), false),
+                        None => (Self::List(Box::new(list(flags.list)?)), false),
                     },
                 };
                 match (netns, everywhere) {
@@ -243,6 +233,8 @@ impl TryFrom<Flags> for Plan {
             Some(Command::Trace(flags)) => Self::Trace(Box::new(trace(*flags)?)),
             Some(Command::Capabilities(flags)) => Self::Capabilities(flags.tier),
             Some(Command::Schema) => Self::Schema,
+            Some(Command::Man(flags)) => Self::Man(flags.page),
+            Some(Command::Completions(flags)) => Self::Completions(flags.shell),
         })
     }
 }
@@ -265,7 +257,7 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
             ListTier::Procfs => return Err(UsageError::KeepClosedAndTier("procfs")),
         }
     }
-    Ok(ListPlan {
+    let mut plan = ListPlan {
         which: match (flags.all, flags.listening) {
             (true, _) => Which::All,
             (false, true) => Which::Listening,
@@ -288,11 +280,14 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
         inside: InsidePlan::of(flags.inside),
         tier,
         ..selected
-    })
+    };
+    ss::apply(&mut plan, flags.ss)?;
+    Ok(plan)
 }
 
 /// Flags about sockets and names are as meaningless here as in net-tools, and as harmless.
 fn statistics(flags: &ListFlags) -> Result<StatisticsPlan, UsageError> {
+    tables::no_filter("-s", flags)?;
     for (given, flag, why) in [
         (flags.unix, "-x", "the kernel does not count what unix sockets do"),
         (flags.keep_closed.is_some(), "--keep-closed", "a counter does not end"),
@@ -430,6 +425,16 @@ fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {
         _ => Err(UsageError::Comm(name)),
     });
     let states: Vec<TcpState> = flags.states;
+    let mut selection = ss::selection(&flags.words, false)?;
+    if selection.has(|cond| matches!(cond, Cond::Mark { .. })) {
+        return Err(UsageError::NotTraced("the mark (fwmark)"));
+    }
+    // As --state: of a transition, the one left or the one reached; of both, what each of them allows.
+    let named = selection.states.take();
+    let states = match ((!states.is_empty()).then(|| States::of(&states)), named) {
+        (Some(one), Some(other)) => Some(States(one.0 & other.0)),
+        (one, other) => one.or(other),
+    };
     Ok(TracePlan {
         protocols,
         time: flags.time.unwrap_or_default(),
@@ -441,9 +446,10 @@ fn trace(flags: TraceFlags) -> Result<TracePlan, UsageError> {
         filter: Filter {
             ports: flags.ports,
             addrs: flags.addrs,
-            states: (!states.is_empty()).then(|| States::of(&states)),
+            states,
             pids: flags.pids,
             comms: comms.collect::<Result<_, _>>()?,
+            selection,
         },
         scope: match (flags.netns, flags.all_netns) {
             (Some(which), _) => Scope::One(which),

@@ -3,6 +3,7 @@
 use super::compat::Family as Named;
 use super::flags::{InsideFlags, ListFlags};
 use super::plan::{Plan, UsageError};
+use super::ss;
 use crate::model::Family;
 use std::time::Duration;
 
@@ -118,6 +119,7 @@ pub fn plan(flags: &ListFlags) -> Result<Option<Plan>, UsageError> {
             return Err(UsageError::ModeAndSockets(mode, word));
         }
     }
+    no_filter(mode, flags)?;
     let (interval, json, verbose) = (flags.continuous, flags.json, flags.verbose);
     let hosts = !(flags.numeric || flags.numeric_hosts || flags.symbolic);
     let named = |family| flags.families.contains(&family);
@@ -164,6 +166,15 @@ pub fn plan(flags: &ListFlags) -> Result<Option<Plan>, UsageError> {
             compat: false,
         }),
     }))
+}
+
+/// Refuses what chooses or shows sockets in a display that has none.
+pub fn no_filter(mode: &'static str, flags: &ListFlags) -> Result<(), UsageError> {
+    match (ss::typed(&flags.ss), ss::given(&flags.ss)) {
+        (Some(words), _) => Err(UsageError::ModeAndFilter(mode, words)),
+        (None, Some(word)) => Err(UsageError::ModeAndSockets(mode, word)),
+        (None, None) => Ok(()),
+    }
 }
 
 /// `all`, a number or a name.

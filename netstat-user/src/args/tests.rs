@@ -13,7 +13,7 @@ fn plan(line: &str) -> Result<Plan, Stop> {
 
 fn list(line: &str) -> ListPlan {
     match plan(line) {
-        Ok(Plan::List(list)) => list,
+        Ok(Plan::List(list)) => *list,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -125,7 +125,7 @@ fn continuous_takes_its_seconds_only_in_the_long_form() {
     assert_eq!(list("-c -tan"), list("-tanc"));
     assert_eq!(list("--continuous=0.5").interval, Some(Duration::from_millis(500)));
     assert!(refused("--continuous=0").contains("more than 0"));
-    assert!(refused("-c 5").contains("\"5\" is neither an option nor a command"));
+    assert!(refused("-c 5").contains("plain words are commands (trace,"));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn contradictions_and_bad_values_are_named() {
         ("-tanc --keep-closed -1", "-1"),
         ("-tanc --keep-closed soon", "not a number of seconds"),
         ("-t trace", "trace"),
-        ("-tn foo", "\"foo\" is neither an option nor a command"),
+        ("-tn foo", "a condition belongs here"),
         ("-ri", "-r and -i exclude each other"),
         ("-gM", "-g and -M exclude each other"),
         ("-rt", "-r shows no sockets, and -t is about them"),

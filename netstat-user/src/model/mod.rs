@@ -2,6 +2,7 @@
 
 pub mod beside;
 pub mod counter;
+pub mod detail;
 pub mod display;
 pub mod endpoint;
 pub mod fact;
@@ -18,8 +19,9 @@ pub mod told;
 
 pub use beside::{Beside, BesideChange, BesideListing, BesideMoved, Doing, Transport, UnixName};
 pub use counter::{Counter, Group};
+pub use detail::{SockDetail, TcpInfo};
 pub use display::{MulticastRoute, Softnet, Vif};
-pub use endpoint::{Endpoint, Family, Tuple};
+pub use endpoint::{Endpoint, Family, Tuple, octets};
 pub use fact::{
     Answer, Busy, Closing, Details, Event, Fact, Holder, Holding, Identity, LifeSeen, Listing, Living, Mini,
     MiniSeen, Moved, OwnerSeen, PortSeen, Question, QueueChange, ResetSeen, SockId, States, Totals,

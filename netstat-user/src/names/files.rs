@@ -90,6 +90,23 @@ fn numbered(text: &[u8], choice: Choice, digits: impl for<'a> Fn(&'a [u8]) -> Op
     Numbered(names)
 }
 
+/// The ports of TCP and UDP that services(5) has under a name.
+pub fn ports(text: &[u8], name: &[u8]) -> Vec<u16> {
+    let mut found = Vec::new();
+    for line in text.split(|&byte| byte == b'\n') {
+        let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let (Some(first), Some(field)) = (words.next(), words.next()) else { continue };
+        if first != name && !words.any(|word| word == name) {
+            continue;
+        }
+        let port = field.strip_suffix(b"/tcp").or_else(|| field.strip_suffix(b"/udp"));
+        let port = port.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        found.extend(port.filter(|port| !found.contains(port)));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +125,20 @@ mod tests {
         assert_eq!((udp.name(53), udp.name(22)), (Some(b"domain".as_slice()), None));
         assert_eq!(services(SERVICES, b"tcp", Choice::Last).name(80), Some(b"other".as_slice()));
         assert_eq!(protocols(b"icmp 1 ICMP # x\n", Choice::First).name(1), Some(b"icmp".as_slice()));
+    }
+
+    #[test]
+    fn a_service_has_ports_under_all_its_names() {
+        for (name, wanted) in [
+            ("ssh", &[22][..]),
+            ("domain", &[53]),
+            ("http", &[80]),
+            ("no", &[]),
+            ("big", &[]),
+            ("Secure", &[]),
+        ] {
+            assert_eq!(ports(SERVICES, name.as_bytes()), wanted, "{name}");
+        }
     }
 
     #[test]

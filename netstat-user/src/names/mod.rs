@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Time that all host lookups of a listing may take together before addresses stay numbers.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Names of routing tables: those of the kernel, and of rt_tables(5) where iproute2 keeps them.
 pub fn routing_tables() -> FxHashMap<u32, Vec<u8>> {
@@ -35,6 +35,12 @@ pub fn routing_tables() -> FxHashMap<u32, Vec<u8>> {
         names.entry(number).or_insert_with(|| name.into());
     }
     names
+}
+
+/// The ports of a service by its name or another name of it, each once; a service has one for each protocol.
+pub fn service_ports(name: &str) -> Vec<u16> {
+    // As for a listing, a missing file names nothing.
+    files::ports(&std::fs::read("/etc/services").unwrap_or_default(), name.as_bytes())
 }
 
 /// Names as far as they are wanted and known.

@@ -4,56 +4,12 @@
 //! OpenTelemetry's semantic conventions; `enetstat.` is ours. A field whose value is unknown is left out: there is no
 //! null, and 0 means 0.
 
+mod spec;
+
 use super::words::{INTERFACE_FLAGS, ROUTES};
 
 pub use super::kind::Kind;
-
-/// How a value is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Type {
-    /// Any text.
-    Text,
-    /// One of these.
-    OneOf(&'static [&'static str]),
-    /// RFC 3339 in UTC with nine digits of the second.
-    Time,
-    /// An integer that fits in 53 bits, from 0.
-    Integer,
-    /// An unsigned 64-bit integer in decimal, as a string.
-    Integer64,
-    /// A signed integer in decimal, as a string; from -2^63 to 2^64-1.
-    Signed,
-    /// Bytes in hexadecimal, two digits each.
-    Hex,
-    /// True; left out when false.
-    True,
-    /// True or false.
-    Bool,
-    /// The processes that hold the socket.
-    Holders,
-    /// Words of a fixed set.
-    Words(&'static [&'static str]),
-    /// The ways out of a route.
-    Hops,
-    /// The addresses of an interface.
-    Addresses,
-    /// Numbers.
-    Integers,
-    /// The members of a group of next hops, or the ways out of a multicast route: a number and a weight or threshold.
-    Pairs,
-}
-
-/// A line of the table of fields.
-#[derive(Clone, Copy, Debug)]
-pub struct Spec {
-    pub name: &'static str,
-    pub kind: Type,
-    /// [`Kind`]s it may appear in.
-    pub within: u32,
-    /// [`Kind`]s it always appears in.
-    pub always: u32,
-    pub meaning: &'static str,
-}
+pub use spec::{Listed, Spec, Type};
 
 const T: u32 = Kind::Transition as u32;
 const C: u32 = Kind::Connection as u32;
@@ -94,12 +50,6 @@ const STATES: Type = Type::OneOf(&[
 
 const TRANSPORTS: Type =
     Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix", "packet", "netlink", "vsock", "mptcp", "sctp"]);
-
-/// A field of this table or of another one like it.
-pub trait Listed: Copy {
-    /// Its line in its table.
-    fn listed(self) -> &'static Spec;
-}
 
 macro_rules! fields {
     ($($field:ident = $name:literal, $kind:expr, $within:expr, always $always:expr, $meaning:literal;)*) => {
@@ -342,6 +292,27 @@ fields! {
         "State of a unix socket.";
     UnixRefs = "enetstat.unix.refcount", Type::Integer, S, always 0,
         "References to a unix socket.";
+    Mark = "enetstat.socket.mark", Type::Integer, S, always 0,
+        "SO_MARK (--options; told to CAP_NET_ADMIN).";
+    SocketOptions = "enetstat.socket.options", Type::Words(&super::detail::OPTIONS), S, always 0,
+        "Options that are set (--options).";
+    Shutdown = "enetstat.socket.shutdown", Type::Integer, S, always 0,
+        "1: receives nothing any more; 2: sends nothing; 3: both (--options).";
+    Tos = "enetstat.socket.tos", Type::Integer, S, always 0,
+        "Type of service of its IPv4 packets (--options).";
+    Tclass = "enetstat.socket.tclass", Type::Integer, S, always 0,
+        "Traffic class of its IPv6 packets (--options).";
+    Class = "enetstat.socket.class", Type::Integer, S, always 0,
+        "Class of its traffic: net_cls or SO_PRIORITY (--options).";
+    Memory = "enetstat.socket.memory", Type::Numbers(&super::json_detail::MEMORY), S, always 0,
+        "Bytes of memory (SK_MEMINFO_*), and datagrams dropped (--memory).";
+    Congestion = "enetstat.tcp.congestion", Type::Text, S, always 0,
+        "Name of the congestion control (--info, --congestion).";
+    TcpInfo = "enetstat.tcp.info", Type::TcpInfo, S, always 0,
+        "struct tcp_info of linux/tcp.h, as long as this kernel's (--info); times in microseconds, those of the last_ members in \
+        milliseconds; members of 64 bits are strings.";
+    Bbr = "enetstat.tcp.bbr", Type::Numbers(&super::json_detail::BBR), S, always 0,
+        "struct tcp_bbr_info: bytes a second, microseconds, and gains times 256 (--info).";
     Holders = "enetstat.holders", Type::Holders, S, always 0,
         "Processes that hold a file of the socket (-p), those that could be seen.";
     Lost = "enetstat.lost", Type::Integer64, R | E, always R | E,
@@ -476,15 +447,4 @@ fields! {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_what_is_always_there_may_be_there() {
-        for (at, spec) in all().enumerate() {
-            assert_eq!(all().position(|other| other.name == spec.name), Some(at), "{}", spec.name);
-            assert_eq!(spec.always & !spec.within, 0, "{}", spec.name);
-            assert!(spec.meaning.ends_with('.'), "{}", spec.name);
-        }
-    }
-}
+mod tests;

@@ -3,14 +3,16 @@
 mod parts;
 
 use super::field::{Field, Kind};
+use super::json_detail;
 use super::object::{Held, Object, Stamp};
 use crate::model::counter::Group;
 use crate::model::fact::Direction;
 use crate::model::{
-    BesideChange, Clock, Conn, Doing, Ended, Family, Lodging, Mono, Protocol, Repair, ResetNames, SockRow,
-    TcpState, TimerKind, Told, Transition, Transport, UnixRow, UnixState,
+    BesideChange, Clock, Conn, Doing, Ended, Family, Lodging, Mono, Protocol, Repair, ResetNames, SockDetail,
+    SockRow, TcpState, TimerKind, Told, Transition, Transport, UnixRow, UnixState,
 };
 use crate::names::Names;
+use crate::view::Column;
 use parts::{
     at_close, connection, end_of, ends, how_word, learnt_word, listener_closes, lives, nanoseconds, netns,
     numbers, otel, timer, user,
@@ -26,12 +28,21 @@ pub struct Json {
     lodging: Rc<Lodging>,
     /// Names of users, where they are wanted.
     users: Option<Box<Names>>,
+    /// Names of the fields of sockets that are wanted; `None`: all.
+    only: Option<Vec<&'static str>>,
 }
 
 impl Json {
     pub fn new(close: bool, clock: Clock) -> Self {
         let lodging = Rc::new(Lodging::UNKNOWN);
-        Self { close, stamp: Stamp::new(clock), resets: ResetNames::default(), lodging, users: None }
+        let (resets, users, only) = Default::default();
+        Self { close, stamp: Stamp::new(clock), resets, lodging, users, only }
+    }
+
+    /// Of sockets, writes only the fields of these columns; of none, all.
+    pub fn only(&mut self, columns: &[Column]) {
+        let fields: Vec<&str> = columns.iter().flat_map(|column| column.spec().fields).copied().collect();
+        self.only = (!fields.is_empty()).then_some(fields);
     }
 
     /// Tells the names of users, too.
@@ -216,7 +227,22 @@ impl Json {
     where
         I: Iterator<Item = Held<'h>>,
     {
+        self.socket_in_detail(out, at, row, None, holders);
+    }
+
+    /// The same with what sock_diag tells beside the row.
+    pub fn socket_in_detail<'h, I>(
+        &mut self,
+        out: &mut Vec<u8>,
+        at: Mono,
+        row: &SockRow,
+        detail: Option<&SockDetail>,
+        holders: Option<I>,
+    ) where
+        I: Iterator<Item = Held<'h>>,
+    {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
+        object.only(self.only.as_deref());
         let transport: &[u8] = match row.protocol {
             Protocol::Tcp => b"tcp",
             Protocol::Udp => b"udp",
@@ -284,6 +310,9 @@ impl Json {
         if let Some(totals) = row.totals.as_ref().filter(|_| !listens) {
             numbers(&mut object, totals);
         }
+        if let Some(detail) = detail {
+            json_detail::detail(&mut object, detail);
+        }
         if let Some(holders) = holders {
             object.processes(Field::Holders, holders);
         }
@@ -293,6 +322,7 @@ impl Json {
     /// Appends a TCP connection that reached CLOSE at `closed`, for a listing made at `at`. What is left out is not known.
     pub fn closed(&mut self, out: &mut Vec<u8>, at: Mono, closed: Mono, conn: &Conn) {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
+        object.only(self.only.as_deref());
         connection(&mut object, conn, at, &self.lodging);
         if let Some(opened) = conn.opened {
             object.integer64(Field::Duration, nanoseconds(closed.since(opened)));
@@ -312,6 +342,7 @@ impl Json {
         I: Iterator<Item = Held<'h>>,
     {
         let mut object = Object::begin(out, Kind::Socket, self.stamp.at(at));
+        object.only(self.only.as_deref());
         object.text(Field::Transport, b"unix");
         netns(&mut object, inum);
         if let Some(cookie) = row.cookie {

@@ -2,12 +2,16 @@
 
 pub mod bsd;
 pub mod capabilities;
+pub mod cells;
 pub mod compat;
+pub mod detail;
 pub mod field;
+pub mod grid;
 pub mod groups;
 pub mod ifconfig;
 pub mod interfaces;
 pub mod json;
+pub mod json_detail;
 pub mod json_tables;
 pub mod kind;
 pub mod log;
@@ -22,7 +26,6 @@ pub mod summary;
 pub mod text;
 
 mod errno;
-mod grid;
 mod object;
 mod printf;
 #[cfg(test)]

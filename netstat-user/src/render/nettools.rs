@@ -26,6 +26,8 @@ pub struct Columns {
     /// SELinux contexts.
     pub contexts: bool,
     pub timers: bool,
+    /// States in colour.
+    pub colour: bool,
 }
 
 impl Columns {
@@ -38,6 +40,7 @@ impl Columns {
             programs: plan.programs,
             contexts: plan.context,
             timers: plan.timers,
+            colour: plan.colour,
         }
     }
 }
@@ -179,7 +182,12 @@ impl Layout {
         out.push(b' ');
         cell(out, self.foreign, |out| end(out, Some(row.protocol), row.foreign, names));
         out.push(b' ');
+        let colour = if self.columns.colour { colour(row) } else { "" };
+        out.extend_from_slice(colour.as_bytes());
         cell(out, 11, |out| state(out, row.protocol, row.state));
+        if !colour.is_empty() {
+            out.extend_from_slice(b"\x1b[0m");
+        }
         if self.columns.extend {
             out.push(b' ');
             cell(out, self.user, |out| user(out, row.uid, names));
@@ -295,6 +303,25 @@ impl Layout {
     }
 }
 
+/// The terminal's colour of a state: what is open, what waits for a peer, what ends.
+fn colour(row: &SockRow) -> &'static str {
+    match (row.protocol, row.state) {
+        (Protocol::Raw, _) | (_, TcpState::Close) => "",
+        (_, TcpState::Established) => "\x1b[32m",
+        (_, TcpState::Listen) => "\x1b[36m",
+        (_, TcpState::SynSent | TcpState::SynRecv) => "\x1b[35m",
+        (_, TcpState::TimeWait) => "\x1b[2m",
+        (
+            _,
+            TcpState::FinWait1
+            | TcpState::FinWait2
+            | TcpState::CloseWait
+            | TcpState::LastAck
+            | TcpState::Closing,
+        ) => "\x1b[33m",
+    }
+}
+
 fn cell(out: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     write(out);
@@ -348,14 +375,14 @@ pub(super) fn end(out: &mut Vec<u8>, protocol: Option<Protocol>, end: Endpoint, 
     }
 }
 
-fn user(out: &mut Vec<u8>, uid: u32, names: &mut Names) {
+pub(super) fn user(out: &mut Vec<u8>, uid: u32, names: &mut Names) {
     match names.user(uid) {
         Some(name) => escaped(out, name),
         None => number(out, uid.into()),
     }
 }
 
-fn program(out: &mut Vec<u8>, program: Option<&[u8]>) {
+pub(super) fn program(out: &mut Vec<u8>, program: Option<&[u8]>) {
     match program {
         Some(program) => escaped(out, program),
         None => out.push(b'-'),
@@ -438,7 +465,7 @@ fn unix_kind(kind: UnixKind) -> &'static [u8] {
     }
 }
 
-fn unix_state(row: &UnixRow) -> &'static [u8] {
+pub(super) fn unix_state(row: &UnixRow) -> &'static [u8] {
     match row.state {
         UnixState::Free => b"FREE",
         UnixState::Unconnected if row.listening => b"LISTENING",

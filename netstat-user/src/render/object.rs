@@ -10,6 +10,8 @@ pub struct Object<'a> {
     out: &'a mut Vec<u8>,
     /// Checked against the table of fields in debug builds.
     kind: Kind,
+    /// A field is written when its name is among these; `None`: any.
+    only: Option<&'a [&'static str]>,
 }
 
 impl<'a> Object<'a> {
@@ -18,7 +20,7 @@ impl<'a> Object<'a> {
         out.extend_from_slice(b"{\"timestamp\":\"");
         out.extend_from_slice(time);
         out.push(b'"');
-        let mut object = Self { out, kind };
+        let mut object = Self { out, kind, only: None };
         object.text(Field::Kind, kind.name().as_bytes());
         object
     }
@@ -28,7 +30,12 @@ impl<'a> Object<'a> {
         if out.ends_with(b"}\n") {
             out.truncate(out.len() - 2);
         }
-        Self { out, kind }
+        Self { out, kind, only: None }
+    }
+
+    /// From here on, only the fields of these names are written.
+    pub fn only(&mut self, fields: Option<&'a [&'static str]>) {
+        self.only = fields;
     }
 
     /// Ends the line.
@@ -36,17 +43,25 @@ impl<'a> Object<'a> {
         self.out.extend_from_slice(b"}\n");
     }
 
-    fn key(&mut self, field: impl Listed) {
+    /// False: the field is not wanted, and nothing was written.
+    #[must_use]
+    fn key(&mut self, field: impl Listed) -> bool {
         let spec = field.listed();
+        if self.only.is_some_and(|fields| !fields.contains(&spec.name)) {
+            return false;
+        }
         debug_assert!(spec.within & self.kind as u32 != 0, "{} in {:?}", spec.name, self.kind);
         self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(spec.name.as_bytes());
         self.out.extend_from_slice(b"\":");
+        true
     }
 
     /// A string; bytes that are no UTF-8 become U+FFFD, so they are for [`Object::bytes`].
     pub fn text(&mut self, field: impl Listed, value: &[u8]) {
-        self.key(field);
+        if !self.key(field) {
+            return;
+        }
         string(self.out, value);
     }
 
@@ -55,20 +70,26 @@ impl<'a> Object<'a> {
         if std::str::from_utf8(value).is_ok() {
             return self.text(utf8, value);
         }
-        self.key(hex);
+        if !self.key(hex) {
+            return;
+        }
         self.out.push(b'"');
         hexadecimal(self.out, value);
         self.out.push(b'"');
     }
 
     pub fn integer(&mut self, field: impl Listed, value: impl Into<u64>) {
-        self.key(field);
+        if !self.key(field) {
+            return;
+        }
         text::number(self.out, value.into());
     }
 
     /// An integer that may not fit in the 53 bits of a JSON reader, as a string.
     pub fn integer64(&mut self, field: impl Listed, value: u64) {
-        self.key(field);
+        if !self.key(field) {
+            return;
+        }
         self.out.push(b'"');
         text::number(self.out, value);
         self.out.push(b'"');
@@ -76,26 +97,34 @@ impl<'a> Object<'a> {
 
     /// A counter, which may be a negative setting, as a string.
     pub fn signed(&mut self, field: impl Listed, value: i128) {
-        self.key(field);
+        if !self.key(field) {
+            return;
+        }
         self.out.push(b'"');
         text::signed(self.out, value);
         self.out.push(b'"');
     }
 
     pub fn bool(&mut self, field: impl Listed, value: bool) {
-        self.key(field);
+        if !self.key(field) {
+            return;
+        }
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     pub fn address(&mut self, field: impl Listed, value: IpAddr) {
-        self.key(field);
+        if !self.key(field) {
+            return;
+        }
         self.out.push(b'"');
         text::address(self.out, value);
         self.out.push(b'"');
     }
 
     pub fn errno(&mut self, field: impl Listed, value: u16) {
-        self.key(field);
+        if !self.key(field) {
+            return;
+        }
         self.out.push(b'"');
         super::errno::name(self.out, value);
         self.out.push(b'"');
@@ -103,7 +132,9 @@ impl<'a> Object<'a> {
 
     /// Bytes in hexadecimal.
     pub fn hex(&mut self, field: impl Listed, value: &[u8]) {
-        self.key(field);
+        if !self.key(field) {
+            return;
+        }
         self.out.push(b'"');
         hexadecimal(self.out, value);
         self.out.push(b'"');
@@ -116,7 +147,9 @@ impl<'a> Object<'a> {
         items: impl IntoIterator<Item = T>,
         mut write: impl FnMut(&mut Vec<u8>, T),
     ) {
-        self.key(field);
+        if !self.key(field) {
+            return;
+        }
         self.out.push(b'[');
         for (at, item) in items.into_iter().enumerate() {
             if at > 0 {
@@ -190,6 +223,31 @@ impl<'p> Held<'p> {
     /// A process of which nothing else was asked.
     pub fn named(process: &'p Process) -> Self {
         Self { process, fd: None, details: None, user: None }
+    }
+}
+
+impl Object<'_> {
+    /// An object of integers; those that may not fit in 53 bits (`wide`) as strings.
+    pub fn numbers(&mut self, field: Field, members: impl Iterator<Item = (&'static str, u64, bool)>) {
+        if !self.key(field) {
+            return;
+        }
+        self.out.push(b'{');
+        for (at, (name, value, wide)) in members.enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            string(self.out, name.as_bytes());
+            self.out.push(b':');
+            if wide {
+                self.out.push(b'"');
+            }
+            text::number(self.out, value);
+            if wide {
+                self.out.push(b'"');
+            }
+        }
+        self.out.push(b'}');
     }
 }
 

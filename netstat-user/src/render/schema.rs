@@ -2,6 +2,7 @@
 
 use super::field::{self, Kind, Spec, Type};
 use super::object::string;
+use crate::model::TcpInfo;
 
 /// Appends the schema (draft 2020-12) of one line of `--json` output.
 pub fn schema(out: &mut Vec<u8>) {
@@ -113,6 +114,8 @@ fn kind_of_value(out: &mut Vec<u8>, kind: Type) {
             b"\"type\": \"array\", \"items\": { \"type\": \"array\", \"minItems\": 2, \"maxItems\": 2, \
               \"items\": { \"type\": \"integer\", \"minimum\": 0 } }"
         }
+        Type::TcpInfo => return members(out, TcpInfo::MEMBERS.iter().map(|member| (member.name, member.is_wide()))),
+        Type::Numbers(names) => return members(out, names.iter().map(|name| (*name, *name == "bandwidth"))),
         Type::Words(words) => {
             out.extend_from_slice(b"\"type\": \"array\", \"items\": { ");
             one_of(out, words);
@@ -121,6 +124,18 @@ fn kind_of_value(out: &mut Vec<u8>, kind: Type) {
         Type::OneOf(values) => return one_of(out, values),
     };
     out.extend_from_slice(fixed);
+}
+
+fn members<'a>(out: &mut Vec<u8>, members: impl Iterator<Item = (&'a str, bool)>) {
+    out.extend_from_slice(b"\"type\": \"object\", \"additionalProperties\": false, \"properties\": {");
+    for (at, (name, wide)) in members.enumerate() {
+        out.extend_from_slice(if at > 0 { b", " } else { b" " });
+        string(out, name.as_bytes());
+        out.extend_from_slice(b": { ");
+        kind_of_value(out, if wide { Type::Integer64 } else { Type::Integer });
+        out.extend_from_slice(b" }");
+    }
+    out.extend_from_slice(b" }");
 }
 
 fn one_of(out: &mut Vec<u8>, values: &[&str]) {

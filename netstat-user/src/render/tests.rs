@@ -154,6 +154,12 @@ pub fn check(line: &str) -> Map<String, Value> {
                 };
                 pairs.iter().all(of)
             }),
+            Type::TcpInfo | Type::Numbers(_) => value.as_object().is_some_and(|members| {
+                members.iter().all(|(name, value)| {
+                    let member = &property["properties"][name];
+                    if value.is_string() { member["type"] == "string" } else { member["type"] == "integer" }
+                })
+            }),
             Type::Holders | Type::Hops | Type::Addresses => value.as_array().is_some_and(|holders| {
                 let known = &property["items"]["properties"];
                 holders

@@ -173,9 +173,10 @@ impl Bonds {
         }
     }
 
-    /// Changes the holders of all that `index` speaks for.
+    /// Changes the holders of all that `index` speaks for, if it speaks for itself.
     fn alter(&mut self, processes: &mut Processes, index: u32, at: Mono, change: impl FnOnce(&mut Vec<u32>)) {
-        let Some(entry) = self.entry_mut(index) else { return };
+        // One that was joined to another meanwhile has been changed with it.
+        let Some(entry) = self.entry_mut(index).filter(|entry| entry.same_as == 0) else { return };
         let before = entry.bond.clone();
         change(&mut entry.bond.holders);
         entry.as_of = at;

@@ -1,8 +1,10 @@
 //! Which connections are wanted.
 
+use super::expr::{Selection, Subject};
 use crate::model::{
     Beside, BesideChange, Comm, Conn, Doing, Endpoint, Pid, States, Told, Transition, Transport,
 };
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -29,6 +31,17 @@ impl Prefix {
         (len <= bits(addr)).then_some(Self { addr, len })
     }
 
+    /// Any address of the prefix.
+    pub fn addr(self) -> IpAddr {
+        self.addr
+    }
+
+    /// Its bits: 0 to 32 for IPv4, 0 to 128 for IPv6.
+    #[expect(clippy::len_without_is_empty, reason = "a prefix of no bits holds everything")]
+    pub fn len(self) -> u8 {
+        self.len
+    }
+
     /// Whether `addr` is inside.
     pub fn holds(&self, addr: IpAddr) -> bool {
         let addr = match self.addr {
@@ -51,6 +64,12 @@ impl Prefix {
 
 fn bits(addr: IpAddr) -> u8 {
     if addr.is_ipv4() { 32 } else { 128 }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.addr, self.len)
+    }
 }
 
 impl FromStr for Prefix {
@@ -83,13 +102,20 @@ pub struct Filter {
     pub pids: Vec<Pid>,
     /// Name of the owner, all of it.
     pub comms: Vec<Comm>,
+    /// Conditions in the language of ss; its states are in `states`.
+    pub selection: Selection,
 }
 
 impl Filter {
     /// Whether everything is wanted.
     pub fn is_empty(&self) -> bool {
-        let Self { ports, addrs, states, pids, comms } = self;
-        ports.is_empty() && addrs.is_empty() && states.is_none() && pids.is_empty() && comms.is_empty()
+        let Self { ports, addrs, states, pids, comms, selection } = self;
+        ports.is_empty()
+            && addrs.is_empty()
+            && states.is_none()
+            && pids.is_empty()
+            && comms.is_empty()
+            && selection.is_empty()
     }
 
     /// Whether a row is shown.
@@ -130,12 +156,14 @@ impl Filter {
             && (inet || (self.ports.is_empty() && self.addrs.is_empty()))
             && (!inet || self.wants_ends(identity.tuple.local(), identity.tuple.foreign()))
             && self.wants_process(*owner, None)
+            && self.selection.wants_conditions(&Subject::of_beside(&change.socket))
     }
 
     fn wants_who(&self, conn: &Conn, actor: Option<Pid>) -> bool {
         let tuple = &conn.identity.tuple;
         self.wants_ends(tuple.local(), tuple.foreign())
             && self.wants_process(conn.owner.as_ref().map(|owner| (owner.pid, owner.comm)), actor)
+            && self.selection.wants_conditions(&Subject::of_conn(conn))
     }
 
     fn wants_ends(&self, local: Endpoint, foreign: Endpoint) -> bool {
@@ -158,8 +186,9 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::TcpState;
+    use crate::model::{Family, How, Identity, Learnt, Mono, SockId, TcpState, Tuple, UnixKind, UnixName};
     use crate::render::sample;
+    use std::num::NonZeroU64;
 
     fn prefix(text: &str) -> Prefix {
         text.parse().unwrap()
@@ -220,5 +249,41 @@ mod tests {
         let filter = Filter { pids: vec![sample::pid(99)], ..Filter::default() };
         assert!(filter.wants_transition(&transition));
         assert!(!filter.wants(&transition.conn));
+    }
+
+    #[test]
+    fn words_choose_among_sockets_beside_tcp_too() {
+        let told = |transport, name: &[u8]| {
+            let tuple =
+                Tuple::new(sample::end("192.0.2.1", 53), sample::end("198.51.100.2", 9), Family::V4, 3);
+            let socket = Beside {
+                transport,
+                doing: Doing::Connected,
+                id: SockId { cookie: NonZeroU64::new(7), pointer: None },
+                identity: Identity { tuple, netns: 1, uid: None, cgroup: NonZeroU64::new(44) },
+                name: UnixName::new(name),
+                inode: 1,
+                owner: None,
+                how: How::Held,
+                queues: None,
+                drops: None,
+            };
+            let (from, learnt, at) = (Doing::Gone, Learnt::Listing, Mono(1));
+            Told::Socket(BesideChange { at, from, spent: None, learnt, err: 0, socket, dropped: 0 })
+        };
+        let (udp, unix) = (told(Transport::Udp, b""), told(Transport::Unix(UnixKind::Dgram), b"/run/x"));
+        for (words, of_udp, of_unix) in [
+            ("sport = :53", true, false),
+            ("sport = :54", false, false),
+            ("not sport = :54", true, true),
+            ("dst 198.51.100.0/24 and dport = :9", true, false),
+            ("dst 10.0.0.0/8", false, false),
+            ("src unix:/run/*", false, true),
+            ("src unix:/tmp/*", false, false),
+        ] {
+            let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+            let filter = Filter { selection: Selection::parse(&words, false).unwrap(), ..Filter::default() };
+            assert_eq!((filter.wants_told(&udp), filter.wants_told(&unix)), (of_udp, of_unix), "{filter:?}");
+        }
     }
 }

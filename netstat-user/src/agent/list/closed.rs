@@ -7,6 +7,7 @@ use crate::args::plan::{ListPlan, Which};
 use crate::model::{Conn, Family, How, Mono, Pid, Protocol, SockRow, Timer, TimerKind};
 use crate::render::nettools::Extra;
 use crate::source::Netns;
+use crate::view::expr::Subject;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -132,7 +133,8 @@ impl Round {
         for (at, conn) in closed {
             let tuple = &conn.identity.tuple;
             // Without a foreign port it was a listener.
-            if tuple.rport != 0 && plan.tables.contains(&(Protocol::Tcp, tuple.family)) {
+            let wanted = plan.selection.is_empty() || plan.selection.wants(&Subject::of_conn(&conn));
+            if wanted && tuple.rport != 0 && plan.tables.contains(&(Protocol::Tcp, tuple.family)) {
                 let place = round.place(conn.identity.netns, tuple.family);
                 round.by_place.entry(place).or_default().push(Closed::new(at, conn));
             }

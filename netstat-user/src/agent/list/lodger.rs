@@ -4,7 +4,7 @@ use super::Holders;
 use crate::args::plan::ListPlan;
 use crate::model::{Lodging, Pid};
 use crate::source::Lodgings;
-use crate::view::Inside;
+use crate::view::{Column, Inside};
 use std::cell::RefCell;
 use std::num::NonZeroU64;
 use std::rc::Rc;
@@ -19,7 +19,8 @@ pub struct Lodger {
 
 impl Lodger {
     pub fn of(plan: &ListPlan) -> Self {
-        let wanted = plan.json || plan.inside.is_wanted();
+        let asks = |column| matches!(column, Column::Pod | Column::Container | Column::Cgroup);
+        let wanted = plan.json || plan.inside.is_wanted() || plan.named().any(asks);
         Self {
             lodgings: wanted.then(|| RefCell::new(Lodgings::of_host())),
             filter: plan.inside.filter.clone(),

@@ -1,25 +1,33 @@
 //! One listing, or one after another: sources -> rows -> renderer.
 
+mod choice;
+mod chosen;
 mod closed;
+mod extras;
 mod half_open;
 mod holders;
+mod json;
+mod kill;
 mod lodger;
 mod others;
 mod place;
 mod sctp;
+mod unix;
 
-use crate::args::plan::{ListPlan, Naming, Which};
+use crate::agent::lookup;
+use crate::args::plan::ListPlan;
 use crate::exit::Outcome;
 use crate::kernel::selinux;
-use crate::model::{Clock, Family, Lodging, Mono, Protocol, SockRow, UnixRow};
+use crate::model::{Family, Lodging, Protocol, SockRow};
 use crate::names::{self, Names};
-use crate::render::json::Json;
 use crate::render::nettools::{Columns, Extra, Layout};
 use crate::render::text::Pieces;
 use crate::source::procfs::Pass;
 use crate::source::{All, Depth, Netns, chain};
+use crate::view::Column;
 use anyhow::Context;
-use closed::{Closed, Round, Watched};
+use choice::Choice;
+use closed::{Round, Watched};
 use holders::Holders;
 use lodger::Lodger;
 pub(super) use place::is_shown;
@@ -27,7 +35,8 @@ use place::{Place, Wanted};
 use rustc_hash::FxHashSet;
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Rows held while the widths of columns are measured; tables with more are listed a second time, so that memory stays
@@ -49,17 +58,39 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
         !plan.context || selinux::is_enabled(Path::new("/")),
         "SELinux is not enabled on this machine: no process has a context (-Z)"
     );
+    let mut plan = plan.clone();
+    plan.selection = lookup::resolved(plan.selection, plan.all_netns)?;
+    let plan = &plan;
+    let recorded = std::env::var_os("TCPDIAG_FILE").filter(|name| !name.is_empty()).map(PathBuf::from);
+    let choice = Arc::new(Choice::of(plan, recorded));
     let watched = Watched::start(plan)?;
     let names = Names::of_host(naming);
     let lodger = Lodger::of(plan);
-    let mut lister =
-        Lister { plan, names, watched, lodger, err, complete: true, has_sctp: false, noted: Vec::new() };
+    let mut lister = Lister {
+        plan,
+        names,
+        choice,
+        watched,
+        lodger,
+        err,
+        complete: true,
+        has_sctp: false,
+        noted: Vec::new(),
+    };
+    if lister.choice.lacks_marks() {
+        lister.complete = false;
+        lister.note(
+            "enetstat: the kernel tells marks (fwmark) only to CAP_NET_ADMIN: run as root\n".to_owned(),
+        );
+    }
     loop {
         let mut out = Pieces::new(out);
-        if plan.json {
-            lister.json(&mut out)?
-        } else {
-            lister.text(&mut out)?
+        match () {
+            () if plan.dump.is_some() => lister.dump(&mut out)?,
+            () if plan.kill.is_some() => lister.kill(&mut out)?,
+            () if !plan.columns.is_empty() || plan.sort.is_some() => lister.chosen(&mut out)?,
+            () if plan.json => lister.json(&mut out)?,
+            () => lister.text(&mut out)?,
         }
         out.flush().context(WRITING)?;
         match plan.interval {
@@ -74,6 +105,7 @@ const WRITING: &str = "cannot write to standard output";
 struct Lister<'a> {
     plan: &'a ListPlan,
     names: Names,
+    choice: Arc<Choice>,
     /// The kernel half, when connections that ended are shown.
     watched: Option<Watched>,
     lodger: Lodger,
@@ -89,8 +121,8 @@ struct Lister<'a> {
 struct Table {
     place: usize,
     wanted: Wanted,
-    /// `None`: not listed yet, or too many.
-    held: Option<Vec<SockRow>>,
+    /// `None`: not listed yet, or too many. With what sock_diag sent, when details are shown.
+    held: Option<Vec<(SockRow, Box<[u8]>)>>,
 }
 
 impl Lister<'_> {
@@ -127,7 +159,9 @@ impl Lister<'_> {
         let mut tables = self.measure(places, holders, round, &mut layout);
         let mut sctp = self.sctp(places, holders, &mut layout);
         self.has_sctp = sctp.found;
-        layout.inet_head(&mut out.buf, plan.which);
+        if !plan.no_header {
+            layout.inet_head(&mut out.buf, plan.which);
+        }
         let several = places.len() > 1;
         for table in &mut tables {
             if table.wanted.protocol != Protocol::Tcp {
@@ -135,23 +169,24 @@ impl Lister<'_> {
             }
             let mut written = Ok(());
             let (names, lodger) = (&mut self.names, &self.lodger);
-            let mut print = |row: &SockRow, label: &[u8]| {
+            let mut print = |row: &SockRow, payload: &[u8], label: &[u8]| {
                 if written.is_ok()
                     && let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders)
                 {
                     layout.inet(&mut out.buf, row, extra(holders, row.inode.into(), label, &lodging), names);
+                    extras::details(&mut out.buf, plan.details, row, payload);
                     written = out.piece();
                 }
             };
             let place = &mut places[table.place];
             let result = match table.held.take() {
                 Some(rows) => {
-                    rows.iter().for_each(|row| print(row, &place.label));
+                    rows.iter().for_each(|(row, payload)| print(row, payload, &place.label));
                     Ok(Pass::default())
                 }
                 None => {
                     let label = place.label.clone();
-                    place.inet(table.wanted, &mut |row| print(row, &label))
+                    place.inet_in_detail(table.wanted, &mut |row, payload| print(row, payload, &label))
                 }
             };
             written.context(WRITING)?;
@@ -199,15 +234,15 @@ impl Lister<'_> {
                     let mut rows = Vec::new();
                     let mut fits = true;
                     let label = place.label.clone();
-                    let lodger = &self.lodger;
-                    let result = place.inet(wanted, &mut |row| {
+                    let (lodger, keep) = (&self.lodger, plan.details.any());
+                    let result = place.inet_in_detail(wanted, &mut |row, payload| {
                         let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders) else {
                             return;
                         };
                         fits &= room > 0;
                         if fits {
                             room -= 1;
-                            rows.push(*row);
+                            rows.push((*row, if keep { payload.into() } else { Box::default() }));
                         }
                         if naming.hosts {
                             hosts.extend([row.local.addr, row.foreign.addr]);
@@ -238,7 +273,7 @@ impl Lister<'_> {
             self.resolve(hosts);
             for table in &tables {
                 let place = &places[table.place];
-                for row in table.held.iter().flatten() {
+                for (row, _) in table.held.iter().flatten() {
                     let lodging =
                         self.lodger.admit(row.cgroup, row.inode.into(), holders).unwrap_or_default();
                     let extra = extra(holders, row.inode.into(), &place.label, &lodging);
@@ -262,113 +297,6 @@ impl Lister<'_> {
         }
     }
 
-    fn unix(&mut self, out: &mut Pieces<'_>, places: &[Place], holders: &Holders) -> anyhow::Result<()> {
-        let plan = self.plan;
-        let mut layout = Layout::new(Columns::of(plan));
-        for place in places {
-            layout.measure_netns(&place.label);
-            if plan.programs || plan.inside.is_wanted() {
-                let mut measure = |row: &UnixRow| {
-                    if let Some(lodging) = self.lodger.admit(None, row.inode, holders) {
-                        let extra = extra(holders, row.inode, &[], &lodging);
-                        layout.measure_program(extra);
-                        layout.measure_lodging(extra);
-                    }
-                };
-                // What fails is told when the rows are printed.
-                let _ = place.unix(plan.which, &mut measure);
-            }
-        }
-        layout.unix_head(&mut out.buf, plan.which);
-        for place in places {
-            let mut written = Ok(());
-            let result = place.unix(plan.which, &mut |row| {
-                if written.is_ok()
-                    && let Some(lodging) = self.lodger.admit(None, row.inode, holders)
-                {
-                    layout.unix(&mut out.buf, row, extra(holders, row.inode, &place.label, &lodging));
-                    written = out.piece();
-                }
-            });
-            written.context(WRITING)?;
-            self.judge(result);
-        }
-        Ok(())
-    }
-
-    fn json(&mut self, out: &mut Pieces<'_>) -> anyhow::Result<()> {
-        let plan = self.plan;
-        let round = self.round();
-        let mut places = self.places(&round)?;
-        // Whoever filters by container wants the holders to be looked for, not to be shown.
-        let found = self.holders();
-        let holders = plan.programs.then_some(&found);
-        let several = places.len() > 1;
-        let users = Naming { users: plan.naming.users, ..Naming::default() };
-        let mut json = Json::new(false, Clock::now()).with_users(Names::of_host(users));
-        for place in &mut places {
-            let listens = plan.tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp)
-                && plan.which != Which::Connected;
-            let half_open = listens.then(|| place.half_open()).flatten().unwrap_or_default();
-            for &(protocol, family) in &plan.tables {
-                let at = Mono::now();
-                let mut written = Ok(());
-                let wanted = Wanted { protocol, family, which: plan.which, totals: true };
-                let lodger = &self.lodger;
-                let result = place.inet(wanted, &mut |row| {
-                    if written.is_ok()
-                        && let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), &found)
-                    {
-                        json.set_lodging(lodging);
-                        json.socket(
-                            &mut out.buf,
-                            at,
-                            &half_open.with(row),
-                            holders.as_ref().and_then(|holders| holders.known(row.inode.into())),
-                        );
-                        written = out.piece();
-                    }
-                });
-                written.context(WRITING)?;
-                self.judge(result);
-                for ended in round.of(place.inum(), wanted) {
-                    let Closed { at: closed, conn, .. } = ended;
-                    let Some(lodging) = self.lodger.admit_of(ended.row.cgroup, || ended.process()) else {
-                        continue;
-                    };
-                    json.set_lodging(lodging);
-                    json.closed(&mut out.buf, at, *closed, conn);
-                    out.piece().context(WRITING)?;
-                }
-            }
-            if plan.unix {
-                let (at, inum) = (Mono::now(), place.inum());
-                let mut written = Ok(());
-                let lodger = &self.lodger;
-                let result = place.unix(plan.which, &mut |row| {
-                    if written.is_ok()
-                        && let Some(lodging) = lodger.admit(None, row.inode, &found)
-                    {
-                        json.set_lodging(lodging);
-                        json.unix(
-                            &mut out.buf,
-                            at,
-                            inum,
-                            row,
-                            holders.as_ref().and_then(|holders| holders.known(row.inode)),
-                        );
-                        written = out.piece();
-                    }
-                });
-                written.context(WRITING)?;
-                self.judge(result);
-            }
-            self.finish(place, several);
-        }
-        self.others_in_json();
-        Ok(())
-    }
-
     /// What ended, for the listing that begins now.
     fn round(&mut self) -> Round {
         self.watched.as_mut().map(|watched| watched.round(self.plan)).unwrap_or_default()
@@ -378,7 +306,7 @@ impl Lister<'_> {
     fn places(&mut self, round: &Round) -> anyhow::Result<Vec<Place>> {
         let tier = self.plan.tier;
         if !self.plan.all_netns {
-            return Ok(vec![Place::new(Netns::current().ok(), tier)]);
+            return Ok(vec![Place::new(Netns::current().ok(), tier).with(&self.choice)]);
         }
         let all = All::find(Depth::Sockets);
         for remark in all.remarks() {
@@ -388,14 +316,20 @@ impl Lister<'_> {
         anyhow::ensure!(!all.found.is_empty(), "no network namespace can be examined");
         let known: FxHashSet<u32> = all.found.iter().map(|netns| netns.inum).collect();
         let gone = round.namespaces().filter(|inum| !known.contains(inum)).map(Place::gone);
-        Ok(all.found.into_iter().map(|netns| Place::new(Some(netns), tier)).chain(gone).collect())
+        let choice = &self.choice;
+        let there = all.found.into_iter().map(|netns| Place::new(Some(netns), tier).with(choice));
+        Ok(there.chain(gone).collect())
     }
 
     fn holders(&mut self) -> Holders {
-        if !(self.plan.programs || self.plan.inside.is_wanted()) {
+        let plan = self.plan;
+        let asks = |column: Column| {
+            matches!(column, Column::Program | Column::Pod | Column::Container | Column::Cgroup)
+        };
+        if !(plan.programs || plan.inside.is_wanted() || plan.named().any(asks)) {
             return Holders::default();
         }
-        match Holders::find(self.plan.context, self.plan.json.then_some(self.plan.naming.users)) {
+        match Holders::find(plan.context, plan.json.then_some(plan.naming.users)) {
             Ok(holders) => {
                 if let Some(note) = holders.note() {
                     self.note(note);

@@ -11,6 +11,10 @@ use anyhow::Context;
 impl Lister<'_> {
     /// Appends every such table that is there, and tells of those that were asked for and are not.
     pub(super) fn others(&mut self, out: &mut Pieces<'_>, places: &[Place]) -> anyhow::Result<()> {
+        if !self.plan.selection.is_empty() {
+            // Conditions ask what these tables do not tell.
+            return Ok(());
+        }
         for &(other, asked) in &self.plan.others {
             let mut found = other == Other::Sctp && self.has_sctp;
             for place in places {

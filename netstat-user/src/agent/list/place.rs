@@ -1,11 +1,15 @@
 //! A network namespace and the sources that list it.
 
+use super::choice::Choice;
 use super::half_open::HalfOpen;
 use crate::args::plan::{ListTier, Which};
 use crate::model::{Family, Protocol, SockRow, States, TcpState, UnixRow, UnixState};
+use crate::source::diag::{Destroyed, More, recorded};
 use crate::source::netns::inode_label;
 use crate::source::procfs::Pass;
 use crate::source::{Diag, DiagError, Netns, Procfs, Request};
+use std::cell::Cell;
+use std::sync::Arc;
 
 /// A table of inet sockets, and how much of it is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +29,7 @@ pub struct Place {
     /// Inode of a namespace that cannot be listed any more.
     gone: Option<u32>,
     tier: ListTier,
+    choice: Arc<Choice>,
     /// What the namespace is called.
     pub label: Vec<u8>,
     /// What was refused and replaced, for the curious.
@@ -34,13 +39,26 @@ pub struct Place {
 impl Place {
     pub fn new(netns: Option<Netns>, tier: ListTier) -> Self {
         let label = netns.as_ref().map(Netns::label).unwrap_or_default();
-        Self { netns, diag: None, gone: None, tier, label, notes: Vec::new() }
+        Self { netns, diag: None, gone: None, tier, choice: Arc::default(), label, notes: Vec::new() }
     }
 
     /// A namespace that has no sockets any more, only connections that ended.
     pub fn gone(inum: u32) -> Self {
         let label = inode_label(inum);
-        Self { netns: None, diag: None, gone: Some(inum), tier: ListTier::Best, label, notes: Vec::new() }
+        let mut place = Self::new(None, ListTier::Best);
+        (place.gone, place.label) = (Some(inum), label);
+        place
+    }
+
+    /// The same where only some sockets are wanted, or more of each.
+    pub fn with(mut self, choice: &Arc<Choice>) -> Self {
+        self.choice = Arc::clone(choice);
+        if choice.is_local()
+            && let Ok(local) = self.within(|| choice.in_namespace())
+        {
+            self.choice = Arc::new(local);
+        }
+        self
     }
 
     /// Inode of the namespace; 0 when unknown.
@@ -48,25 +66,35 @@ impl Place {
         self.gone.or(self.netns.as_ref().map(|netns| netns.inum)).unwrap_or(0)
     }
 
-    /// Gives the wanted rows, in the kernel's order: from sock_diag or, when that refuses, from /proc. Returns the lines
-    /// of /proc that could not be read.
+    /// Gives the wanted rows, in the kernel's order: from sock_diag, with what that sends with each row, or, when that
+    /// refuses, from /proc, with nothing. Returns the lines of /proc that could not be read.
     ///
     /// # Errors
     /// When neither source could be read to its end; rows given before are right.
-    pub fn inet(&mut self, wanted: Wanted, each: &mut dyn FnMut(&SockRow)) -> anyhow::Result<Pass> {
+    pub fn inet_in_detail(
+        &mut self,
+        wanted: Wanted,
+        each: &mut dyn FnMut(&SockRow, &[u8]),
+    ) -> anyhow::Result<Pass> {
         if self.gone.is_some() {
             return Ok(Pass::default());
         }
-        let mut shown = |row: &SockRow| {
-            if is_shown(row, wanted.which) {
-                each(row);
+        let choice = Arc::clone(&self.choice);
+        let mut shown = |row: &SockRow, payload: &[u8]| {
+            if is_shown(row, wanted.which) && choice.wants(row, payload) {
+                each(row, payload);
             }
         };
+        let Wanted { protocol, family, .. } = wanted;
+        if let (Some(file), Protocol::Tcp) = (&choice.recorded, protocol) {
+            recorded::read(file, family, &mut shown)?;
+            return Ok(Pass::default());
+        }
         if self.tier != ListTier::Procfs {
             let mut given = false;
-            match self.by_diag(wanted, &mut |row| {
+            match self.by_diag(wanted, &choice, &mut |row, payload| {
                 given = true;
-                shown(row);
+                shown(row, payload);
             }) {
                 Ok(()) => return Ok(Pass::default()),
                 Err(error) if given || self.tier == ListTier::Netlink => return Err(error.into()),
@@ -78,14 +106,21 @@ impl Place {
                 }
             }
         }
-        let Wanted { protocol, family, .. } = wanted;
         if self.is_here() {
-            return Ok(Procfs::host().list(protocol, family, &mut shown)?);
+            return Ok(Procfs::host().list(protocol, family, &mut |row| shown(row, b""))?);
         }
         let mut rows = Vec::new();
         let pass = self.within(|| Procfs::host().list(protocol, family, &mut |row| rows.push(*row)))??;
-        rows.iter().for_each(shown);
+        rows.iter().for_each(|row| shown(row, b""));
         Ok(pass)
+    }
+
+    /// Destroys the socket of a row of this place.
+    ///
+    /// # Errors
+    /// See [`Diag::destroy`].
+    pub fn destroy(&mut self, row: &SockRow) -> Result<Destroyed, DiagError> {
+        self.diag()?.destroy(row)
     }
 
     /// Gives the wanted unix sockets, in the kernel's order. Only /proc tells all that netstat shows of them.
@@ -94,7 +129,7 @@ impl Place {
             return Ok(Pass::default());
         }
         let mut shown = |row: &UnixRow| {
-            if is_unix_shown(row, which) {
+            if is_unix_shown(row, which) && self.choice.wants_unix(row) {
                 each(row);
             }
         };
@@ -130,7 +165,7 @@ impl Place {
 
     /// Half-open connections of each TCP listener; `None` when sock_diag does not tell.
     pub fn half_open(&mut self) -> Option<HalfOpen> {
-        if self.gone.is_some() || self.tier == ListTier::Procfs {
+        if self.gone.is_some() || self.tier == ListTier::Procfs || self.choice.recorded.is_some() {
             return None;
         }
         let (mut listeners, mut requests) = (Vec::new(), Vec::new());
@@ -146,21 +181,41 @@ impl Place {
         Some(HalfOpen::count(&listeners, &requests))
     }
 
-    fn diag(&mut self) -> Result<&mut Diag, DiagError> {
-        Ok(match &mut self.diag {
-            Some(diag) => diag,
-            none => none.insert(match &self.netns {
-                Some(netns) => Diag::open(netns)?,
-                None => Diag::open(&Netns::current()?)?,
-            }),
-        })
-    }
-
-    fn by_diag(&mut self, wanted: Wanted, each: &mut dyn FnMut(&SockRow)) -> Result<(), DiagError> {
+    fn by_diag(
+        &mut self,
+        wanted: Wanted,
+        choice: &Choice,
+        each: &mut dyn FnMut(&SockRow, &[u8]),
+    ) -> Result<(), DiagError> {
         let Wanted { protocol, family, which, totals } = wanted;
         let totals = totals && protocol == Protocol::Tcp;
-        self.diag()?.list(&Request { protocol, family, states: states(protocol, which), totals }, each)?;
+        let states = States(states(protocol, which).0 & choice.states().0);
+        let request = Request { protocol, family, states, totals };
+        let diag = self.diag()?;
+        let given = Cell::new(false);
+        let mut each = |row: &SockRow, payload: &[u8]| {
+            given.set(true);
+            each(row, payload);
+        };
+        let more = choice.more();
+        match diag.list_in_detail(&request, more, &mut each) {
+            // The kernel does not take the code, or not from us: the rows are chosen here alone.
+            Err(error) if !more.code.is_empty() && error.is_about_code() && !given.get() => {
+                let more = More { code: &[], ..more };
+                diag.list_in_detail(&request, more, &mut each)?;
+            }
+            other => drop(other?),
+        }
         Ok(())
+    }
+
+    fn diag(&mut self) -> Result<&mut Diag, DiagError> {
+        let opened = match (self.diag.take(), &self.netns) {
+            (Some(diag), _) => diag,
+            (None, Some(netns)) => Diag::open(netns)?,
+            (None, None) => Diag::open(&Netns::current()?)?,
+        };
+        Ok(self.diag.insert(opened))
     }
 
     fn is_here(&self) -> bool {

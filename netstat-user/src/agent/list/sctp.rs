@@ -71,7 +71,9 @@ impl Lister<'_> {
     ) {
         for row in rows {
             match row {
-                Some(row) if self.plan.sctp.contains(&family(&row)) => kept.push((at, row)),
+                Some(row) if self.plan.sctp.contains(&family(&row)) && self.choice.wants_sctp(&row) => {
+                    kept.push((at, row))
+                }
                 Some(_) => {}
                 None => {
                     self.complete = false;

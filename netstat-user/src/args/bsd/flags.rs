@@ -3,7 +3,8 @@
 use super::options::by_word;
 use super::read::Typed;
 use super::{BsdError, BsdPlan, Dialect, plan};
-use crate::args::flags::ListFlags;
+use crate::args::flags::{InsideFlags, ListFlags};
+use crate::args::ss;
 use clap::Args;
 
 const HEADING: &str = "Displays of BSD's netstat (see: enetstat --bsd --help)";
@@ -160,10 +161,21 @@ pub fn of(flags: &ListFlags) -> Result<Option<BsdPlan>, BsdError> {
         ("--all-netns", flags.all_netns),
         ("--keep-closed", flags.keep_closed.is_some()),
         ("--tier", flags.tier.is_some()),
+        ("--container and the like", flags.inside != InsideFlags::default()),
     ] {
         if given {
-            return Err(BsdError::Meaningless(word.to_owned(), "a display of BSD's netstat".to_owned()));
+            return Err(meaningless(word));
         }
     }
+    if let Some(words) = ss::typed(&flags.ss) {
+        return Err(meaningless(&words));
+    }
+    if let Some(word) = ss::given(&flags.ss) {
+        return Err(meaningless(word));
+    }
     plan(&typed, Dialect::Linux).map(Some)
+}
+
+fn meaningless(word: &str) -> BsdError {
+    BsdError::Meaningless(word.to_owned(), "a display of BSD's netstat".to_owned())
 }

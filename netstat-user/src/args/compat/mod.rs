@@ -9,6 +9,7 @@ pub use families::Family;
 
 use super::plan::{Naming, Which};
 use getopt::{Found, Getopt};
+pub use options::all as options;
 use options::{Option as Opt, SYNTAX};
 
 /// Its exit code for options that make no sense.

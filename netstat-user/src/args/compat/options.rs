@@ -151,3 +151,15 @@ fn same(a: Option, b: Option) -> bool {
     let shared = |option| matches!(option, Option::Family(_) | Option::TcpIp);
     (shared(a) && shared(b)) || a == b
 }
+
+/// Every long option once, with its letter and whether it takes a value: for the manual page.
+pub fn all() -> Vec<(&'static str, std::option::Option<char>, bool)> {
+    let mut options: Vec<(&'static str, std::option::Option<char>, bool)> = Vec::new();
+    for Long { name, option, takes_value } in SYNTAX.long {
+        if options.iter().all(|(known, ..)| known != name) {
+            let letter = (b'!'..=b'~').find(|letter| short(*letter).is_some_and(|(of, _)| of == *option));
+            options.push((name, letter.map(char::from), *takes_value));
+        }
+    }
+    options
+}

@@ -38,8 +38,6 @@ fields! {
         "Bytes that packets to be sent occupy.";
     MemoryBacklog = "enetstat.memory.backlog", Type::Integer, S, always 0,
         "Bytes of packets that came while the socket was in use.";
-    Congestion = "enetstat.tcp.congestion", Type::Text, S, always 0,
-        "Congestion control.";
     Window = "enetstat.tcp.cwnd", Type::Integer, S, always 0,
         "Congestion window in segments.";
     Threshold = "enetstat.tcp.ssthresh", Type::Integer, S, always 0,

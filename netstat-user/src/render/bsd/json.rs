@@ -71,7 +71,7 @@ impl JsonBsd {
             self::memory(&mut object, memory);
         }
         if let Some(name) = detail.congestion.filter(|name| !name.bytes().is_empty()) {
-            object.text(More::Congestion, name.bytes());
+            object.text(Field::Congestion, name.bytes());
         }
         if let Some(tcp) = &detail.tcp {
             object.integer(More::Window, tcp.window);

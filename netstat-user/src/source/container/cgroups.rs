@@ -1,10 +1,11 @@
-//! Paths of control groups by their numbers.
+//! Paths of control groups by their numbers, and back.
 
 use crate::source::netns::unescape;
 use rustc_hash::FxHashMap;
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,28 @@ impl Cgroups {
             Some((path.clone(), rustix::fs::open(&path, flags, Mode::empty()).ok()?))
         });
         Self { mount, walked: None }
+    }
+
+    /// Where it is mounted; `None`: nowhere that we see.
+    pub fn root(&self) -> Option<&Path> {
+        self.mount.as_ref().map(|(point, _)| point.as_path())
+    }
+
+    /// The number of the group with this path, which begins at the root of the hierarchy or is that of its directory.
+    ///
+    /// # Errors
+    /// When the hierarchy is not mounted, or has no such path.
+    pub fn id(&self, path: &[u8]) -> io::Result<u64> {
+        let root = self
+            .root()
+            .ok_or_else(|| io::Error::other("the hierarchy of cgroups (version 2) is not mounted"))?;
+        let path = Path::new(OsStr::from_bytes(path));
+        let below = if path.starts_with(root) {
+            path.to_owned()
+        } else {
+            root.join(path.strip_prefix("/").unwrap_or(path))
+        };
+        Ok(std::fs::metadata(below)?.ino())
     }
 
     /// Path below the mount point of the group with this number, `/` for the root; `None` when it is gone or outside of
@@ -175,5 +198,22 @@ mod tests {
         }
         assert_eq!((found, walked), (wanted.clone(), wanted));
         assert_eq!(cgroups.path(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_number_is_found_by_either_path() {
+        let tree = tempfile::tempdir().unwrap();
+        let group = tree.path().join("a.slice/b.service");
+        std::fs::create_dir_all(&group).unwrap();
+        let dir = rustix::fs::open(tree.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        let cgroups = Cgroups { mount: Some((tree.path().to_owned(), dir)), walked: None };
+        let wanted = std::fs::metadata(&group).unwrap().ino();
+        for path in [&b"/a.slice/b.service"[..], b"a.slice/b.service", group.as_os_str().as_bytes()] {
+            assert_eq!(cgroups.id(path).unwrap(), wanted, "{path:?}");
+        }
+        assert_eq!(cgroups.id(b"/").unwrap(), std::fs::metadata(tree.path()).unwrap().ino());
+        assert_eq!(cgroups.id(b"/none").unwrap_err().kind(), io::ErrorKind::NotFound);
+        let nowhere = Cgroups { mount: None, walked: None };
+        assert!(nowhere.id(b"/").unwrap_err().to_string().contains("not mounted"));
     }
 }

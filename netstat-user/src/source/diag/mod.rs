@@ -1,11 +1,15 @@
 //! Listings and point queries by NETLINK_SOCK_DIAG (sock_diag(7)).
 
 mod decode;
+mod destroy;
+pub mod detail;
 pub mod families;
 mod query;
+pub mod recorded;
 pub mod wire;
 
-pub use query::Request;
+pub use destroy::Destroyed;
+pub use query::{More, Request};
 
 use super::{Netns, NetnsError, label};
 use crate::model::{Answer, Family, Mono, Protocol, Question, SockRow, States, TcpState};
@@ -47,6 +51,13 @@ pub enum DiagError {
         #[source]
         source: io::Error,
     },
+    #[error("cannot destroy a {} socket{}", label(*protocol, *family), no_destroy(source))]
+    NotDestroyed {
+        protocol: Protocol,
+        family: Family,
+        #[source]
+        source: io::Error,
+    },
     #[error("an answer of sock_diag about {} sockets is malformed", label(*protocol, *family))]
     Malformed {
         protocol: Protocol,
@@ -75,6 +86,30 @@ impl DiagError {
             }
             _ => false,
         }
+    }
+}
+
+impl DiagError {
+    /// Whether it may be the code of a filter that the kernel refuses.
+    pub fn is_about_code(&self) -> bool {
+        match self {
+            Self::Refused { source, .. } => matches!(
+                source.raw_os_error().map(Errno::from_raw_os_error),
+                Some(Errno::INVAL | Errno::PERM | Errno::OPNOTSUPP)
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// What stands against the destruction of a socket, as the rest of the message.
+fn no_destroy(source: &io::Error) -> &'static str {
+    match source.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::OPNOTSUPP | Errno::INVAL) => {
+            " (a kernel built without CONFIG_INET_DIAG_DESTROY, or a protocol that cannot do it)"
+        }
+        Some(Errno::PERM | Errno::ACCESS) => " (needs root: CAP_NET_ADMIN)",
+        _ => "",
     }
 }
 
@@ -143,8 +178,21 @@ impl Diag {
     /// # Errors
     /// A row that cannot be decoded does not hide the others: they are given first, then the first error.
     pub fn list(&mut self, request: &Request, each: &mut dyn FnMut(&SockRow)) -> Result<Pass, DiagError> {
+        self.list_in_detail(request, More::default(), &mut |row, _| each(row))
+    }
+
+    /// The same with the payload of each row, in which [`detail`] finds what `more` asked for.
+    ///
+    /// # Errors
+    /// As [`Diag::list`]. A kernel that does not take the code of `more` refuses with EINVAL or EPERM before the first row.
+    pub fn list_in_detail(
+        &mut self,
+        request: &Request,
+        more: More<'_>,
+        each: &mut dyn FnMut(&SockRow, &[u8]),
+    ) -> Result<Pass, DiagError> {
         let Request { protocol, family, .. } = *request;
-        let result = self.dump(request, each);
+        let result = self.dump(request, more, each);
         if matches!(result, Err(DiagError::Malformed { .. } | DiagError::Truncated { .. })) {
             // The rest of the dump belongs to nobody; the next request must not be refused because of it.
             self.drain();
@@ -159,12 +207,18 @@ impl Diag {
         })
     }
 
-    fn dump(&mut self, request: &Request, each: &mut dyn FnMut(&SockRow)) -> Result<Pass, DiagError> {
+    fn dump(
+        &mut self,
+        request: &Request,
+        more: More<'_>,
+        each: &mut dyn FnMut(&SockRow, &[u8]),
+    ) -> Result<Pass, DiagError> {
         let Request { protocol, family, .. } = *request;
         let malformed = |source| DiagError::Malformed { protocol, family, source };
         let seq = self.next_seq();
         self.output.clear();
-        query::dump(request).put(FLAG_DUMP, seq, &mut self.output);
+        let raw = query::dump(request, more);
+        raw.put_as(SOCK_DIAG_BY_FAMILY, FLAG_DUMP, seq, &query::code(more), &mut self.output);
         self.send()?;
 
         let mut pass = Pass::default();
@@ -181,7 +235,7 @@ impl Diag {
                     SOCK_DIAG_BY_FAMILY => match decode::row(message.payload, protocol, self.netns) {
                         Ok(row) => {
                             pass.rows += 1;
-                            each(&row);
+                            each(&row, message.payload);
                         }
                         Err(error) => bad = bad.or(Some(error)),
                     },

@@ -1,7 +1,7 @@
 //! What is asked of sock_diag, as the kernel takes it.
 
-use super::wire::{ATTR_INFO, ATTR_SKMEMINFO, RawRequest, RawSockId};
-use crate::model::{Endpoint, Family, Protocol, Question, SockRow, States};
+use super::wire::{ATTR_INFO, ATTR_SKMEMINFO, REQ_BYTECODE, RawRequest, RawSockId};
+use crate::model::{Endpoint, Family, Protocol, Question, SockRow, States, octets};
 use std::net::IpAddr;
 
 /// A listing: every socket of one protocol and family that is in one of these states.
@@ -15,20 +15,45 @@ pub struct Request {
     pub totals: bool,
 }
 
+/// What a listing asks for beside its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct More<'a> {
+    /// Attributes of each row, a bit each: `1 << (type - 1)` for the types 1 to 8.
+    pub extensions: u8,
+    /// Code that chooses rows (`INET_DIAG_REQ_BYTECODE`); empty: all of them.
+    pub code: &'a [u8],
+}
+
+/// The code as an attribute.
+pub fn code(more: More<'_>) -> Vec<u8> {
+    // More than 65535 bytes cannot be sent: the rows are looked at by us alone.
+    match u16::try_from(more.code.len() + 4) {
+        Ok(length) if !more.code.is_empty() => {
+            let mut attribute = length.to_ne_bytes().to_vec();
+            attribute.extend_from_slice(&REQ_BYTECODE.to_ne_bytes());
+            attribute.extend_from_slice(more.code);
+            attribute.resize(attribute.len().next_multiple_of(4), 0);
+            attribute
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// `INET_DIAG_NOCOOKIE`, both halves.
 const NO_COOKIE: [u32; 2] = [u32::MAX; 2];
 
 /// The request for a listing.
-pub fn dump(request: &Request) -> RawRequest {
+pub fn dump(request: &Request, more: More<'_>) -> RawRequest {
     RawRequest {
         family: af(request.family),
         protocol: ip_protocol(request.protocol),
-        extensions: match request.protocol {
-            // The second one for what listeners have dropped.
-            Protocol::Tcp if request.totals => 1 << (ATTR_INFO - 1) | 1 << (ATTR_SKMEMINFO - 1),
-            Protocol::Tcp => 0,
-            Protocol::Udp | Protocol::UdpLite | Protocol::Raw => 1 << (ATTR_SKMEMINFO - 1),
-        },
+        extensions: more.extensions
+            | match request.protocol {
+                // The second one for what listeners have dropped.
+                Protocol::Tcp if request.totals => 1 << (ATTR_INFO - 1) | 1 << (ATTR_SKMEMINFO - 1),
+                Protocol::Tcp => 0,
+                Protocol::Udp | Protocol::UdpLite | Protocol::Raw => 1 << (ATTR_SKMEMINFO - 1),
+            },
         // Bit 13 would list sockets that are bound and nothing else, which no netstat shows.
         states: request.states.0 & States::ALL.0,
         id: RawSockId::default(),
@@ -53,6 +78,25 @@ pub fn point(question: &Question) -> RawRequest {
                 let cookie = cookie.get();
                 [cookie as u32, (cookie >> 32) as u32]
             }),
+        },
+    }
+}
+
+/// The request to destroy the socket of a row.
+pub fn destroy(row: &SockRow) -> RawRequest {
+    let cookie = row.cookie.map_or(NO_COOKIE, |cookie| [cookie.get() as u32, (cookie.get() >> 32) as u32]);
+    RawRequest {
+        family: af(row.family),
+        protocol: ip_protocol(row.protocol),
+        extensions: 0,
+        states: States::ALL.0,
+        id: RawSockId {
+            sport: row.local.port.to_be_bytes(),
+            dport: row.foreign.port.to_be_bytes(),
+            src: octets(row.local.addr),
+            dst: octets(row.foreign.addr),
+            interface: row.bound_if,
+            cookie,
         },
     }
 }

@@ -6,6 +6,8 @@ use bytes::BufMut;
 
 /// `SOCK_DIAG_BY_FAMILY` (`linux/sock_diag.h`): type of a request and of each row of its answer.
 pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// `SOCK_DESTROY` (`linux/sock_diag.h`).
+pub const SOCK_DESTROY: u16 = 21;
 /// `NLMSG_NOOP` (`linux/netlink.h`).
 pub const NOOP: u16 = 1;
 /// `NLMSG_ERROR`: an errno and the request it answers.
@@ -15,6 +17,8 @@ pub const DONE: u16 = 3;
 
 /// `NLM_F_REQUEST`.
 pub const FLAG_REQUEST: u16 = 0x1;
+/// `NLM_F_ACK`: an [`ERROR`] message with number 0 tells that it was done.
+pub const FLAG_ACK: u16 = 0x4;
 /// `NLM_F_DUMP_INTR`: sockets came or went in a way that made the dump inconsistent.
 pub const FLAG_INTERRUPTED: u16 = 0x10;
 /// `NLM_F_DUMP` (`NLM_F_ROOT | NLM_F_MATCH`).
@@ -30,6 +34,9 @@ pub const ATTR_SKV6ONLY: u16 = 11;
 pub const ATTR_CGROUP_ID: u16 = 21;
 /// `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`, which are no part of an attribute's type.
 const ATTR_FLAGS: u16 = 0xc000;
+
+/// `INET_DIAG_REQ_BYTECODE`: code that chooses sockets (an attribute of a request).
+pub const REQ_BYTECODE: u16 = 1;
 
 /// Size of `struct nlmsghdr`.
 pub const HEADER: usize = 16;
@@ -237,8 +244,13 @@ pub struct RawRequest {
 impl RawRequest {
     /// Appends a complete message.
     pub fn put(&self, flags: u16, seq: u32, out: &mut impl BufMut) {
-        out.put_u32_ne((HEADER + REQUEST) as u32);
-        out.put_u16_ne(SOCK_DIAG_BY_FAMILY);
+        self.put_as(SOCK_DIAG_BY_FAMILY, flags, seq, b"", out);
+    }
+
+    /// The same of another type, and with attributes behind it that are padded to four bytes.
+    pub fn put_as(&self, kind: u16, flags: u16, seq: u32, attributes: &[u8], out: &mut impl BufMut) {
+        out.put_u32_ne((HEADER + REQUEST + attributes.len()) as u32);
+        out.put_u16_ne(kind);
         out.put_u16_ne(FLAG_REQUEST | flags);
         out.put_u32_ne(seq);
         // The sender's port: 0, the kernel fills it in.
@@ -246,6 +258,7 @@ impl RawRequest {
         out.put_slice(&[self.family, self.protocol, self.extensions, 0]);
         out.put_u32_ne(self.states);
         self.id.put(out);
+        out.put_slice(attributes);
     }
 
     /// Reads back the payload that [`RawRequest::put`] wrote.
