@@ -38,7 +38,7 @@ pub enum Kind {
     /// address: before 6.13 an accepted socket of MPTCP has the cookie of its listener (`mptcp_sk_clone_init`).
     Beside = 12,
     /// [`RawHead`]: something happened to the process `tgid` as a whole; `from` is a [`Life`].
-    Life = 20,
+    Life = 13,
 }
 
 /// A record kind or other code that this ABI does not have.
@@ -62,7 +62,7 @@ impl TryFrom<u8> for Kind {
             10 => Self::Port,
             11 => Self::Reset,
             12 => Self::Beside,
-            20 => Self::Life,
+            13 => Self::Life,
             other => return Err(Unknown(other)),
         })
     }
@@ -227,10 +227,22 @@ pub const FLAG_LINGER: u8 = 16;
 pub const FLAG_UNACCEPTED: u8 = 32;
 /// [`RawHead::flags`] of a [`Kind::Close`]: [`RawTotals`] were read; without it the kernel does not tell where they are.
 pub const FLAG_TOTALS: u8 = 64;
-
 /// [`RawHead::flags`] of a transition that a process caused: this end is shut for both directions (`sk_shutdown`), by `close`
 /// or by `shutdown`.
-pub const FLAG_SHUT: u8 = 64;
+pub const FLAG_SHUT: u8 = 128;
+
+// A record may have any of them at the same time.
+const _: () = assert!(
+    FLAG_POINTER
+        ^ FLAG_OWNED
+        ^ FLAG_PEER_FIN
+        ^ FLAG_DEAD
+        ^ FLAG_LINGER
+        ^ FLAG_UNACCEPTED
+        ^ FLAG_TOTALS
+        ^ FLAG_SHUT
+        == u8::MAX
+);
 
 /// The start of every record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

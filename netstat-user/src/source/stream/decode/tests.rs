@@ -54,6 +54,14 @@ fn close(flags: u8) -> Vec<u8> {
 }
 
 #[test]
+fn totals_that_are_told_do_not_say_that_the_end_is_shut_nor_the_other_way_round() {
+    let Ok(Event::Moved(told)) = only(&close(FLAG_TOTALS)) else { panic!() };
+    assert_eq!((told.released, told.totals.is_some()), (false, true));
+    let Ok(Event::Moved(shut)) = only(&close(FLAG_SHUT)) else { panic!() };
+    assert_eq!((shut.released, shut.totals.is_some()), (true, false));
+}
+
+#[test]
 fn a_close_has_addresses_and_the_bytes_of_the_application() {
     let Ok(Event::Moved(moved)) = only(&close(FLAG_PEER_FIN | FLAG_TOTALS)) else { panic!() };
     assert_eq!(moved.id, SockId { cookie: NonZeroU64::new(99), pointer: NonZeroU64::new(77) });
