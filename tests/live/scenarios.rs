@@ -44,6 +44,15 @@ fn listener() -> Result<(TcpListener, SocketAddr)> {
     Ok((listener, addr))
 }
 
+/// The peer's SYN was answered, and when.
+fn half_open<'a>(scene: &'a Scene, addr: SocketAddr) -> Result<(Wire<'a>, (u64, u64))> {
+    let mut wire = scene.peer.toward(addr.port());
+    let before = monotonic();
+    wire.send(SYN)?;
+    wire.wait(SYN | ACK)?;
+    Ok((wire, (before, monotonic())))
+}
+
 /// The kernel has connected to the peer.
 fn connected(scene: &Scene) -> Result<(Wire<'_>, TcpStream)> {
     let socket = traffic::connect_without_waiting(THERE.into(), 6)?;

@@ -1,7 +1,8 @@
 //! What is rarer: segments that come twice, queues that are full, data in a SYN, a process that is killed.
 
 use super::{
-    ACCEPTS, CONNECTS, LISTENED, LISTENS, PORT, Span, THERE, connected, dwell, is_there, listener, steps,
+    ACCEPTS, CONNECTS, LISTENED, LISTENS, PORT, Span, THERE, connected, dwell, half_open, is_there, listener,
+    steps,
 };
 use anyhow::{Context, Result, ensure};
 use netstat_common::TcpState::{Close, Established, FinWait1, FinWait2, Listen, SynRecv, SynSent, TimeWait};
@@ -19,11 +20,7 @@ use std::time::Duration;
 fn a_half_open_connection_survives_what_is_wrong() -> Result<()> {
     let Some(scene) = Scene::begin()? else { return Ok(()) };
     let (listener, addr) = listener()?;
-    let mut wire = scene.peer.toward(addr.port());
-    let before = monotonic();
-    wire.send(SYN)?;
-    wire.wait(SYN | ACK)?;
-    let begin = (before, monotonic());
+    let (mut wire, begin) = half_open(&scene, addr)?;
     wire.send_as(SYN, wire.seq.wrapping_sub(1), 0)?;
     wire.send_as(ACK, wire.seq, wire.ack.wrapping_add(77))?;
     // Not a segment of the connection: its number is what the wrong one acknowledged.

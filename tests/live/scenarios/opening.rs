@@ -1,8 +1,8 @@
 //! How connections begin, or fail to.
 
 use super::{
-    ACCEPTS, CONNECTS, LISTENED, LISTENS, PORT, Span, THERE, accepted, connected, dwell, gone, is_there,
-    listener, steps,
+    ACCEPTS, CONNECTS, LISTENED, LISTENS, PORT, Span, THERE, accepted, connected, dwell, gone, half_open,
+    is_there, listener, steps,
 };
 use anyhow::{Context, Result, ensure};
 use netstat_common::TcpState::{Close, Established, Listen, SynRecv, SynSent};
@@ -69,11 +69,7 @@ fn a_connect_is_answered_late() -> Result<()> {
 fn a_connection_is_half_open_until_the_last_ack() -> Result<()> {
     let Some(scene) = Scene::begin()? else { return Ok(()) };
     let (listener, addr) = listener()?;
-    let mut wire = scene.peer.toward(addr.port());
-    let before = monotonic();
-    wire.send(SYN)?;
-    wire.wait(SYN | ACK)?;
-    let begin = (before, monotonic());
+    let (mut wire, begin) = half_open(&scene, addr)?;
     dwell(&scene);
     ensure!(is_there(&wire, SynRecv)?, "the kernel has no half-open connection");
     let before = monotonic();
@@ -101,11 +97,7 @@ fn a_half_open_connection_is_given_up() -> Result<()> {
     let Some(scene) = Scene::begin()? else { return Ok(()) };
     scene.namespace.sysctl("ipv4/tcp_synack_retries", "1")?;
     let (listener, addr) = listener()?;
-    let mut wire = scene.peer.toward(addr.port());
-    let before = monotonic();
-    wire.send(SYN)?;
-    wire.wait(SYN | ACK)?;
-    let begin = (before, monotonic());
+    let (wire, begin) = half_open(&scene, addr)?;
     let end = gone(&wire, SynRecv, Duration::from_secs(60))?;
     let peer = wire.own;
     let minis = scene.minis;
@@ -125,11 +117,7 @@ fn a_half_open_connection_is_given_up() -> Result<()> {
 fn a_half_open_connection_is_reset() -> Result<()> {
     let Some(scene) = Scene::begin()? else { return Ok(()) };
     let (listener, addr) = listener()?;
-    let mut wire = scene.peer.toward(addr.port());
-    let before = monotonic();
-    wire.send(SYN)?;
-    wire.wait(SYN | ACK)?;
-    let begin = (before, monotonic());
+    let (mut wire, begin) = half_open(&scene, addr)?;
     dwell(&scene);
     let before = monotonic();
     wire.send(RST)?;
@@ -156,11 +144,7 @@ fn a_half_open_connection_is_reset() -> Result<()> {
 fn a_half_open_connection_outlives_its_listener() -> Result<()> {
     let Some(scene) = Scene::begin()? else { return Ok(()) };
     let (listener, addr) = listener()?;
-    let mut wire = scene.peer.toward(addr.port());
-    let before = monotonic();
-    wire.send(SYN)?;
-    wire.wait(SYN | ACK)?;
-    let begin = (before, monotonic());
+    let (wire, begin) = half_open(&scene, addr)?;
     drop(listener);
     let end = gone(&wire, SynRecv, Duration::from_secs(60))?;
     let peer = wire.own;
