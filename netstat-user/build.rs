@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use aya_build::{Package, Toolchain};
 
+/// What is built of the kernel half: what a trace loads, and what a listing does.
+const OBJECTS: [&str; 2] = ["netstat-ebpf", "netstat-listing"];
+
 /// Used when cargo was not started through rustup's proxy, which would have named the toolchain.
 const FALLBACK_TOOLCHAIN: &str = "stable";
 
@@ -78,10 +81,16 @@ fn build() -> anyhow::Result<()> {
     };
     aya_build::build_ebpf([package], Toolchain::Custom(&toolchain)).context("building netstat-ebpf")?;
 
-    let object = PathBuf::from(env::var_os("OUT_DIR").context("OUT_DIR is not set")?).join("netstat-ebpf");
-    let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
-    let bytes = strip::debug(&bytes).with_context(|| format!("cannot strip {}", object.display()))?;
-    fs::write(&object, &bytes).with_context(|| format!("cannot write {}", object.display()))?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").context("OUT_DIR is not set")?);
+    let mut all = Vec::new();
+    for name in OBJECTS {
+        let object = out.join(name);
+        let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
+        let bytes = strip::debug(&bytes).with_context(|| format!("cannot strip {}", object.display()))?;
+        fs::write(&object, &bytes).with_context(|| format!("cannot write {}", object.display()))?;
+        all.extend(bytes);
+    }
+    let bytes = all;
     println!("cargo::rustc-env=ENETSTAT_OBJECT_BUILD={}", &format!("{:016x}", fnv1a(&bytes))[..12]);
     Ok(())
 }

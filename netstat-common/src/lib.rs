@@ -15,6 +15,7 @@ pub mod config;
 pub mod event;
 pub mod judge;
 pub mod layout;
+pub mod listing;
 pub mod loss;
 pub mod offsets;
 pub mod state;

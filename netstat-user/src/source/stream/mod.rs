@@ -14,6 +14,7 @@
 mod around;
 mod decode;
 pub mod files;
+pub mod listing;
 mod load;
 mod object;
 mod ring;

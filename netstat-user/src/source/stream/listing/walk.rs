@@ -1,0 +1,290 @@
+//! The TCP sockets of a network namespace, out of the kernel's own table of connections.
+//!
+//! sock_diag takes each socket's counters, owner and options together and looks at some fifteen places in memory for it;
+//! a plain listing needs five. The rows are those of sock_diag in the same order (tests/live/listing.rs), less the listeners,
+//! which are in another table, and less what a plain listing does not show: user, inode, timer, cookie and control group
+//! are not told.
+
+use crate::kernel::Refusal;
+use crate::model::{Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKind};
+use aya::maps::Map;
+use aya::programs::{Program, ProgramError, RawTracePointRunOptions, TestRun};
+use aya::Ebpf;
+use netstat_common::listing::{BOARD_HEAD, Board, COMMON, ROOM, RawPlace, Spots};
+use std::mem::offset_of;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// How often a chain that changes is given to the kernel half, which itself tries several times.
+const PATIENCE: u32 = 100;
+
+/// Why a walk ended before the table did.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    #[error("cannot run the program that reads the kernel's table of connections")]
+    Run(#[source] ProgramError),
+    #[error("the kernel's table of connections was not found")]
+    NoTable,
+    #[error("a chain of the kernel's table of connections has more than {ROOM} sockets")]
+    Overfull,
+    #[error("a chain of the kernel's table of connections does not stand still")]
+    Torn,
+    #[error("{0} parts of the kernel's table of connections could not be read")]
+    Unreadable(u32),
+    #[error("the kernel tells of a socket in the unknown state {0}")]
+    State(u8),
+}
+
+/// The memory that both halves see.
+struct Shared {
+    start: *mut libc::c_void,
+    len: usize,
+}
+
+// SAFETY: the mapping belongs to no thread; what is shared in it is accessed as `Walk` says.
+unsafe impl Send for Shared {}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: the range is the one that was mapped, and nothing borrowed from it outlives `self`. Failure would mean
+        // that it was not; there is nothing to do about it.
+        let _ = unsafe { libc::munmap(self.start, self.len) };
+    }
+}
+
+/// A walk, which can be made again and again.
+pub struct Walk {
+    ebpf: Ebpf,
+    shared: Shared,
+    spots: Spots,
+}
+
+impl Walk {
+    pub(super) fn new(ebpf: Ebpf, spots: Spots) -> Result<Self, Refusal> {
+        let Some(Map::Array(map)) = ebpf.map("BOARD") else {
+            return Err(Refusal::Object("it has no array BOARD".to_owned()));
+        };
+        let len = size_of::<Board>();
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at a place of the kernel's choice touches no memory that is in use.
+        let start = unsafe {
+            libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, map.fd().as_fd().as_raw_fd(), 0)
+        };
+        if start == libc::MAP_FAILED {
+            let cause = std::io::Error::last_os_error();
+            return Err(Refusal::Map { name: "BOARD".to_owned(), cause });
+        }
+        Ok(Self { ebpf, shared: Shared { start, len }, spots })
+    }
+
+    /// Gives every TCP socket of the calling thread's network namespace but its listeners, in the kernel's order; `family`:
+    /// of this one alone. With each comes the address of its `struct sock`.
+    ///
+    /// As with sock_diag, each row was true at its moment, and the whole is not a snapshot; but a socket that stays is
+    /// neither missed nor doubled, whatever comes and goes around it.
+    ///
+    /// # Errors
+    /// See [`WalkError`]. Rows that were given are right.
+    pub fn rows(
+        &mut self,
+        netns: u32,
+        family: Option<Family>,
+        each: &mut dyn FnMut(&SockRow, u64),
+    ) -> Result<(), WalkError> {
+        let family = match family {
+            None => 0,
+            Some(Family::V4) => netstat_common::AF_INET,
+            Some(Family::V6) => netstat_common::AF_INET6,
+        };
+        self.word(offset_of!(Board, family)).store(family.into(), Ordering::Relaxed);
+        self.long(offset_of!(Board, next)).store(0, Ordering::Relaxed);
+        let (mut torn, mut strange) = (0, None);
+        loop {
+            self.run()?;
+            let chains = self.long(offset_of!(Board, chains)).load(Ordering::Acquire);
+            let next = self.long(offset_of!(Board, next)).load(Ordering::Acquire);
+            let [count, is_torn, overfull, faults] = [
+                offset_of!(Board, count),
+                offset_of!(Board, torn),
+                offset_of!(Board, overfull),
+                offset_of!(Board, faults),
+            ]
+            .map(|at| self.word(at).load(Ordering::Acquire));
+            if chains == 0 {
+                return Err(WalkError::NoTable);
+            }
+            for place in self.places(count) {
+                match row(place, &self.spots, netns) {
+                    Ok(Some((row, sock))) => each(&row, sock),
+                    // A socket that was given back and not yet used again.
+                    Ok(None) => {}
+                    Err(state) => strange = Some(state),
+                }
+            }
+            match () {
+                () if overfull != 0 => return Err(WalkError::Overfull),
+                () if faults != 0 && is_torn == 0 => return Err(WalkError::Unreadable(faults)),
+                () if is_torn != 0 && torn == PATIENCE => return Err(WalkError::Torn),
+                () if next >= chains => return strange.map_or(Ok(()), |state| Err(WalkError::State(state))),
+                () => torn = if is_torn != 0 { torn + 1 } else { 0 },
+            }
+        }
+    }
+
+    fn run(&mut self) -> Result<(), WalkError> {
+        let Some(Program::RawTracePoint(program)) = self.ebpf.program_mut(super::WALK) else {
+            return Err(WalkError::NoTable);
+        };
+        program.test_run(RawTracePointRunOptions::default()).map(drop).map_err(WalkError::Run)
+    }
+
+    /// What the last run found. No run is under way as long as it is borrowed.
+    fn places(&self, count: u32) -> &[RawPlace] {
+        let first = self.shared.start.cast::<u8>().wrapping_add(BOARD_HEAD).cast::<RawPlace>();
+        // SAFETY: `ROOM` places are mapped there as long as `self` lives, aligned to 8 as `Board` is; any bits are valid. The
+        // kernel half writes in `run` only, which needs `&mut self`.
+        unsafe { std::slice::from_raw_parts(first, count.min(ROOM) as usize) }
+    }
+
+    fn word(&self, at: usize) -> &AtomicU32 {
+        let word = self.shared.start.cast::<u8>().wrapping_add(at).cast();
+        // SAFETY: an aligned word of the mapping (`at` is the offset of a member), which lives as long as `self`.
+        unsafe { AtomicU32::from_ptr(word) }
+    }
+
+    fn long(&self, at: usize) -> &AtomicU64 {
+        let word = self.shared.start.cast::<u8>().wrapping_add(at).cast();
+        // SAFETY: as in `word`.
+        unsafe { AtomicU64::from_ptr(word) }
+    }
+}
+
+/// What a place tells: the row, and the socket's address. `None`: it is a socket of another family, or of none.
+fn row(place: &RawPlace, spots: &Spots, netns: u32) -> Result<Option<(SockRow, u64)>, u8> {
+    let common = &place.common;
+    let Some(family) = Family::from_af(u16::from_ne_bytes(array_at(common, spots.skc_family))) else {
+        return Ok(None);
+    };
+    let [code] = array_at(common, spots.skc_state);
+    let [a, b, c, d] = place.words;
+    let difference = |high: u32, low: u32| high.wrapping_sub(low);
+    let (state, rqueue, wqueue) = match code {
+        // `TCP_TIME_WAIT`: with FIN_WAIT2 as a substate.
+        6 => (u8::try_from(a).unwrap_or(code), 0, 0),
+        // `TCP_NEW_SYN_RECV`, a request: as sock_diag tells it.
+        12 => (TcpState::SynRecv as u8, 0, 0),
+        // `tcp_diag_get_info` (net/ipv4/tcp_diag.c, 6.12).
+        code => (code, difference(a, b).cast_signed().max(0).cast_unsigned(), difference(c, d)),
+    };
+    let state = TcpState::try_from(state).map_err(|_| code)?;
+    if state == TcpState::Close {
+        return Ok(None);
+    }
+    let (local, foreign) = match family {
+        Family::V4 => {
+            let of = |at| IpAddr::V4(Ipv4Addr::from(array_at::<4>(common, at)));
+            (of(spots.skc_rcv_saddr), of(spots.skc_daddr))
+        }
+        Family::V6 => {
+            let of = |at| IpAddr::V6(Ipv6Addr::from(array_at::<16>(common, at)));
+            (of(spots.skc_v6_rcv_saddr), of(spots.skc_v6_daddr))
+        }
+    };
+    let row = SockRow {
+        protocol: Protocol::Tcp,
+        family,
+        state,
+        local: Endpoint { addr: local, port: u16::from_ne_bytes(array_at(common, spots.skc_num)) },
+        foreign: Endpoint { addr: foreign, port: u16::from_be_bytes(array_at(common, spots.skc_dport)) },
+        bound_if: u32::from_ne_bytes(array_at(common, spots.skc_bound_dev_if)),
+        cookie: None,
+        netns,
+        uid: 0,
+        inode: 0,
+        rqueue,
+        wqueue,
+        timer: Timer { kind: TimerKind::Off, expires_ms: 0, retransmits: 0, probes: 0 },
+        drops: None,
+        v6only: None,
+        cgroup: None,
+        totals: None,
+    };
+    Ok(Some((row, u64::from_ne_bytes(array_at(common, spots.skc_nulls_node)))))
+}
+
+fn array_at<const N: usize>(bytes: &[u8; COMMON], at: u32) -> [u8; N] {
+    bytes.get(at as usize..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn spots() -> Spots {
+        // The places of Linux 5.10 to 7.2.
+        Spots {
+            skc_rcv_saddr: 4,
+            skc_dport: 12,
+            skc_num: 14,
+            skc_family: 16,
+            skc_state: 18,
+            skc_bound_dev_if: 20,
+            skc_net: 48,
+            skc_v6_daddr: 56,
+            skc_v6_rcv_saddr: 72,
+            skc_nulls_node: 104,
+            ..Spots::default()
+        }
+    }
+
+    fn place(state: u8, words: [u32; 4]) -> RawPlace {
+        let mut common = [0; COMMON];
+        common[..8].copy_from_slice(&[10, 0, 0, 2, 127, 0, 0, 1]);
+        common[12..14].copy_from_slice(&443u16.to_be_bytes());
+        common[14..16].copy_from_slice(&4711u16.to_ne_bytes());
+        common[16..18].copy_from_slice(&netstat_common::AF_INET.to_ne_bytes());
+        common[18] = state;
+        common[20] = 3;
+        common[104..112].copy_from_slice(&0xffff_8880_1234_0000u64.to_ne_bytes());
+        RawPlace { common, words }
+    }
+
+    #[test]
+    fn a_full_socket_has_ends_and_queues() {
+        assert!(spots().fit());
+        let place = place(1, [1000, 993, 5, u32::MAX]);
+        let (row, sock) = row(&place, &spots(), 7).unwrap().unwrap();
+        assert_eq!(sock, 0xffff_8880_1234_0000);
+        assert_eq!((row.state, row.rqueue, row.wqueue), (TcpState::Established, 7, 6));
+        assert_eq!((row.local.to_string(), row.foreign.to_string()), ("127.0.0.1:4711".into(), "10.0.0.2:443".into()));
+        assert_eq!((row.bound_if, row.netns), (3, 7));
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_no_queue() {
+        let place = place(1, [993, 1000, 0, 0]);
+        assert_eq!(row(&place, &spots(), 7).unwrap().unwrap().0.rqueue, 0);
+    }
+
+    #[test]
+    fn what_is_no_full_socket_has_the_state_that_it_means() {
+        let state = |code, words| row(&place(code, words), &spots(), 0).map(|row| row.map(|(row, _)| row.state));
+        assert_eq!(state(6, [6, 1, 2, 3]), Ok(Some(TcpState::TimeWait)));
+        assert_eq!(state(6, [5, 1, 2, 3]), Ok(Some(TcpState::FinWait2)));
+        assert_eq!(state(12, [0; 4]), Ok(Some(TcpState::SynRecv)));
+        assert_eq!(state(7, [0; 4]), Ok(None));
+        assert_eq!(state(77, [0; 4]), Err(77));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_row_or_none(common in prop::collection::vec(any::<u8>(), COMMON), words: [u32; 4], at: [u32; 4]) {
+            let place = RawPlace { common: common.try_into().unwrap(), words };
+            let _ = row(&place, &spots(), 0);
+            let [skc_family, skc_state, skc_num, skc_v6_daddr] = at;
+            let _ = row(&place, &Spots { skc_family, skc_state, skc_num, skc_v6_daddr, ..spots() }, 0);
+        }
+    }
+}
