@@ -34,7 +34,7 @@ pub struct RawHeld {
     pub kind: u32,
     /// Its descriptor.
     pub fd: u32,
-    /// Its inode; 0 when those are not wanted.
+    /// Its inode; 0: it is not wanted.
     pub inode: u64,
     /// Address of its `struct sock`; 0: it has none any more.
     pub sock: u64,
@@ -93,7 +93,7 @@ macro_rules! spots {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[repr(C)]
         pub struct Spots {
-            /// Whether inodes are wanted.
+            /// Whether the inode of every socket is wanted; else that of sockets which are not connected.
             pub inodes: u32,
             $($(#[$doc])* pub $field: u32,)*
         }

@@ -21,6 +21,10 @@ struct Meta {
     seq: Address,
 }
 
+/// `TCP_CLOSE` and `TCP_LISTEN` (include/net/tcp_states.h).
+const CLOSE: u8 = 7;
+const LISTEN: u8 = 10;
+
 /// The process that was told last, by the address of its leader; 0: none. There is one reader.
 static LAST: Word = Word::new(0);
 
@@ -51,7 +55,11 @@ pub fn holders(ctx: *const TaskFile) -> i32 {
     }
     let mut record = RawHeld { kind: HELD, fd: at(ctx, offset_of!(TaskFile, fd)), inode: 0, sock: 0 };
     record.sock = read(socket, spot!(socket_sk)).unwrap_or(0);
-    if spot!(inodes) != 0 {
+    // The walk reads this line of the socket next.
+    if spot!(inodes) != 0
+        || read::<u8>(record.sock as Address, spot!(skc_state))
+            .is_none_or(|state| state == CLOSE || state == LISTEN)
+    {
         record.inode = read(socket, spot!(socket_ino)).unwrap_or(0);
     }
     write(seq, &record);
@@ -97,7 +105,8 @@ fn seen(leader: Address) -> u32 {
 fn write<T>(seq: Address, record: &T) -> bool {
     let size = size_of::<T>() as u32;
     // SAFETY: the verifier proves that `seq` is the iteration's output; `record` is `size` initialised bytes.
-    let failed = unsafe { bpf_seq_write(seq.cast_mut().cast(), core::ptr::from_ref(record).cast_mut().cast(), size) };
+    let failed =
+        unsafe { bpf_seq_write(seq.cast_mut().cast(), core::ptr::from_ref(record).cast_mut().cast(), size) };
     if failed != 0 {
         // The process may have been told by what is taken back.
         LAST.store(0);

@@ -64,6 +64,8 @@ struct Walk {
     full: u32,
     faults: u32,
     unused: u32,
+    /// The group that was looked at last.
+    heads: [u64; GROUP as usize],
 }
 
 #[unsafe(no_mangle)]
@@ -134,29 +136,37 @@ fn chain(walk: &mut Walk) -> i64 {
         return 1;
     }
     let first = from & (GROUP - 1);
-    let Some(heads) = read::<[u64; GROUP as usize]>((walk.table + (from - first) * 8) as Address, 0) else {
+    let heads = (walk.table + (from - first) * 8) as Address;
+    // SAFETY: the words have room for what is copied, and the helper checks the address that it copies from.
+    let failed = unsafe { bpf_probe_read_kernel(walk.heads.as_mut_ptr().cast(), GROUP as u32 * 8, heads) };
+    if failed != 0 {
         walk.faults += 1;
         walk.chain = from - first + GROUP;
         return 0;
-    };
-    // An empty chain is its end alone. From the last to the first: the first with sockets wins.
-    let (mut at, mut link) = (GROUP, 1);
-    let mut index = GROUP;
-    while index > 0 {
-        index -= 1;
-        let head = heads[index as usize];
-        if head & 1 == 0 && index >= first {
-            at = index;
-            link = head;
-        }
     }
+    // Without branches, which the verifier would follow one by one. An empty chain is its end alone, an odd number.
+    let mut filled = 0u64;
+    let mut index = 0;
+    while index < GROUP {
+        filled |= (!walk.heads[index as usize] & 1) << index;
+        index += 1;
+    }
+    filled &= 0xff << first;
+    if filled == 0 {
+        walk.chain = from - first + GROUP;
+        return 0;
+    }
+    let lowest = filled & filled.wrapping_neg();
+    // Which bit that is, in three bits.
+    let ones = (lowest >> 1 | lowest >> 3 | lowest >> 5 | lowest >> 7) & 1;
+    let twos = (lowest >> 2 | lowest >> 3 | lowest >> 6 | lowest >> 7) & 1;
+    let fours = (lowest >> 4 | lowest >> 5 | lowest >> 6 | lowest >> 7) & 1;
+    let at = ones | twos << 1 | fours << 2;
     walk.chain = from - first + at;
-    walk.link = link;
-    if at < GROUP {
-        walk.before = walk.count;
-        walk.attempts = 1;
-    }
-    i64::from(walk.chain >= walk.chains)
+    walk.link = walk.heads[(at & (GROUP - 1)) as usize];
+    walk.before = walk.count;
+    walk.attempts = 1;
+    0
 }
 
 /// Begins a chain again that changed while it was read.

@@ -49,6 +49,11 @@ impl Choice {
         Self { selection, code, extensions, marks, attributes, ephemeral: EPHEMERAL, recorded }
     }
 
+    /// Not every socket is shown, or they are not the kernel's.
+    pub fn chooses(&self) -> bool {
+        !self.selection.is_empty() || self.recorded.is_some()
+    }
+
     /// A condition is about marks, and they are not told to us.
     pub fn lacks_marks(&self) -> bool {
         !self.marks && self.selection.has(|cond| matches!(cond, Cond::Mark { .. }))

@@ -3,7 +3,7 @@
 use super::closed::{Closed, Round};
 use super::half_open::HalfOpen;
 use super::holders::Holders;
-use super::place::{Place, Wanted};
+use super::place::{Aside, Place, Wanted};
 use super::{Lister, WRITING, extra};
 use crate::model::{Lodging, Mono, SockDetail, SockRow, UnixRow};
 use crate::render::cells::{self, Item, Key, Socket};
@@ -117,7 +117,7 @@ impl Lister<'_> {
             for &(protocol, family) in &plan.tables {
                 let wanted = Wanted { protocol, family, which: plan.which, totals: true };
                 let lodger = &self.lodger;
-                let result = place.inet_in_detail(wanted, &mut |row, payload| {
+                let result = place.inet_in_detail(wanted, &mut |row, Aside { payload, .. }| {
                     if let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders) {
                         found.push(Found {
                             place: at,

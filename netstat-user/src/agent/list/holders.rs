@@ -1,5 +1,6 @@
 //! Which processes hold which sockets, for the rows of a listing.
 
+use super::lean::Lean;
 use crate::args::plan::Naming;
 use crate::kernel::selinux;
 use crate::model::{Details, Holder, Pid, Process};
@@ -13,11 +14,8 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
-/// Open files of this host above which one pass by the kernel's iterator is cheaper than one over /proc, loading it included.
-const MANY_FILES: u64 = 6_000;
-
 /// The result of one pass over the files of all processes, by inode.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Holders {
     /// By inode: where its processes are in `holders`.
     by_inode: FxHashMap<u32, Range<usize>>,
@@ -33,14 +31,18 @@ pub struct Holders {
     details: FxHashMap<Pid, Details>,
     /// Processes that could not be looked at.
     denied: u64,
+    /// In place of all that, when nothing but a program is shown.
+    lean: Option<Lean>,
 }
 
 impl Holders {
     /// Looks at every process of this host; with `contexts` also at its SELinux context; with `details` at what it runs and,
     /// when those are true, at its user's name.
-    pub fn find(contexts: bool, details: Option<bool>) -> Result<Self, OwnerError> {
+    ///
+    /// With `iterate` by the kernel's iterator, where that may be had.
+    pub fn find(contexts: bool, details: Option<bool>, iterate: bool) -> Result<Self, OwnerError> {
         let proc = Path::new("/proc");
-        let scan = scan(proc)?;
+        let scan = scan(proc, iterate)?;
         let mut users = Names::of_host(Naming { users: details == Some(true), ..Naming::default() });
         let mut found = scan.holders;
         found.sort_unstable_by_key(|holder| (holder.inode, holder.process.pid, holder.fd));
@@ -62,9 +64,7 @@ impl Holders {
                 holders.details.insert(pid, details);
             }
             let argv0 = scan.argv0.get(&pid).map(|word| &**word).unwrap_or_default();
-            let mut text = format!("{pid}/").into_bytes();
-            text.extend_from_slice(if argv0.is_empty() { comm.bytes() } else { program_name(argv0) });
-            holders.texts.insert(pid, text);
+            holders.texts.insert(pid, program(pid, argv0, comm.bytes()));
         }
         holders.holders = found;
         for (&inode, range) in holders.by_inode.iter().filter(|(_, range)| range.len() > 1) {
@@ -77,8 +77,18 @@ impl Holders {
         Ok(holders)
     }
 
-    /// `PID/name` of the process with the lowest PID that holds the socket, and ` +N` when N others do, too.
-    pub fn text(&self, inode: u64) -> Option<&[u8]> {
+    /// What is shown alone.
+    pub fn lean(lean: Lean) -> Self {
+        Self { lean: Some(lean), ..Self::default() }
+    }
+
+    /// `PID/name` of the process with the lowest PID that holds the socket, and ` +N` when N others do, too. `key`: its
+    /// inode, or its address when it has none.
+    pub fn text(&self, key: u64) -> Option<&[u8]> {
+        if let Some(lean) = &self.lean {
+            return lean.text(key);
+        }
+        let inode = key;
         let first = self.of(inode).first()?;
         let several = self.several.get(&first.inode);
         several.or_else(|| self.texts.get(&first.process.pid)).map(Vec::as_slice)
@@ -125,9 +135,9 @@ impl Holders {
     }
 }
 
-/// The iterator, where it may be had and there is enough to look at; else /proc.
-fn scan(proc: &Path) -> Result<Scan, OwnerError> {
-    if open_files(proc).is_some_and(|files| files >= MANY_FILES)
+/// The iterator, where it is to be used and may be had; else /proc.
+fn scan(proc: &Path, iterate: bool) -> Result<Scan, OwnerError> {
+    if iterate
         && let Ok(files) = files::once()
         && let Ok(scan) = by_iterator(proc, files)
     {
@@ -156,10 +166,11 @@ fn by_iterator(proc: &Path, file: File) -> std::io::Result<Scan> {
     Ok(scan)
 }
 
-/// Files that are open on this host (proc_sys_fs(5), file-nr).
-fn open_files(proc: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(proc.join("sys/fs/file-nr")).ok()?;
-    text.split_whitespace().next()?.parse().ok()
+/// `PID/name` as net-tools makes it.
+pub(super) fn program(pid: Pid, argv0: &[u8], comm: &[u8]) -> Vec<u8> {
+    let mut text = format!("{pid}/").into_bytes();
+    text.extend_from_slice(if argv0.is_empty() { comm } else { program_name(argv0) });
+    text
 }
 
 /// net-tools' program name: what follows the last `/`, when the first word of the command line is an absolute path.
@@ -186,7 +197,7 @@ mod tests {
     fn our_own_socket_is_ours() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let inode = rustix::fs::fstat(&socket).unwrap().st_ino;
-        let holders = Holders::find(true, Some(true)).unwrap();
+        let holders = Holders::find(true, Some(true), false).unwrap();
         let own = Pid::new(std::process::id()).unwrap();
         assert_eq!(holders.of(inode).iter().map(|holder| holder.process.pid).collect::<Vec<_>>(), [own]);
         let details = holders.known(inode).unwrap().next().unwrap().details.unwrap();

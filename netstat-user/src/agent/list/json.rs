@@ -2,7 +2,7 @@
 
 use super::closed::Closed;
 use super::half_open::HalfOpen;
-use super::place::{Place, Wanted};
+use super::place::{Aside, Place, Wanted};
 use super::{Lister, WRITING};
 use crate::args::plan::{Naming, Which};
 use crate::model::{Clock, Mono, Protocol};
@@ -29,7 +29,7 @@ impl Lister<'_> {
                 let mut written = Ok(());
                 let wanted = Wanted { protocol, family, which: plan.which, totals: true };
                 let (lodger, details) = (&self.lodger, plan.details.any());
-                let result = place.inet_in_detail(wanted, &mut |row, payload| {
+                let result = place.inet_in_detail(wanted, &mut |row, Aside { payload, .. }| {
                     if written.is_ok()
                         && let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), &found)
                     {

@@ -1,7 +1,7 @@
 //! Sockets that are recorded in a file, or shown and then destroyed.
 
 use super::holders::Holders;
-use super::place::{Place, Wanted};
+use super::place::{Aside, Place, Wanted};
 use super::{Lister, WRITING, extra, extras};
 use crate::args::plan::Kill;
 use crate::model::{Protocol, SockRow};
@@ -39,7 +39,7 @@ impl Lister<'_> {
                 }
                 let wanted = Wanted { protocol, family, which: self.plan.which, totals: true };
                 let lodger = &self.lodger;
-                let result = place.inet_in_detail(wanted, &mut |row, payload| {
+                let result = place.inet_in_detail(wanted, &mut |row, Aside { payload, .. }| {
                     // What /proc tells is no message.
                     if written.is_ok()
                         && !payload.is_empty()
@@ -89,7 +89,7 @@ impl Lister<'_> {
             for &(protocol, family) in &plan.tables {
                 let wanted = Wanted { protocol, family, which: plan.which, totals: plan.timers };
                 let lodger = &self.lodger;
-                let result = place.inet_in_detail(wanted, &mut |row, payload| {
+                let result = place.inet_in_detail(wanted, &mut |row, Aside { payload, .. }| {
                     if row.cookie.is_some() && lodger.admit(row.cgroup, row.inode.into(), holders).is_some() {
                         rows.push((at, *row, payload.into()));
                     }

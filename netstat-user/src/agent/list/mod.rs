@@ -4,10 +4,12 @@ mod choice;
 mod chosen;
 mod closed;
 mod extras;
+mod fast;
 mod half_open;
 mod holders;
 mod json;
 mod kill;
+mod lean;
 mod lodger;
 mod others;
 mod place;
@@ -15,7 +17,7 @@ mod sctp;
 mod unix;
 
 use crate::agent::lookup;
-use crate::args::plan::ListPlan;
+use crate::args::plan::{ListPlan, ListTier};
 use crate::exit::Outcome;
 use crate::kernel::selinux;
 use crate::model::{Family, Lodging, Protocol, SockRow};
@@ -28,10 +30,12 @@ use crate::view::Column;
 use anyhow::Context;
 use choice::Choice;
 use closed::{Round, Watched};
+use fast::Fast;
 use holders::Holders;
+use lean::Lean;
 use lodger::Lodger;
 pub(super) use place::is_shown;
-use place::{Place, Wanted};
+use place::{Aside, Place, Wanted};
 use rustc_hash::FxHashSet;
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -66,12 +70,17 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
     let watched = Watched::start(plan)?;
     let names = Names::of_host(naming);
     let lodger = Lodger::of(plan);
+    // What is shown of a socket is in its row and the name of its program.
+    let plain = plan.dump.is_none() && plan.kill.is_none() && plan.columns.is_empty() && plan.sort.is_none();
+    let plain = plain && !(plan.json || plan.context || plan.inside.is_wanted() || choice.chooses());
+    let fast = if plain { Fast::of(plan) } else { None };
     let mut lister = Lister {
         plan,
         names,
         choice,
         watched,
         lodger,
+        fast,
         err,
         complete: true,
         has_sctp: false,
@@ -109,6 +118,8 @@ struct Lister<'a> {
     /// The kernel half, when connections that ended are shown.
     watched: Option<Watched>,
     lodger: Lodger,
+    /// Programs of this listing in the kernel, when they pay.
+    fast: Option<Fast>,
     err: &'a mut dyn Write,
     complete: bool,
     /// The kernel shows SCTP sockets, as far as that was asked.
@@ -122,7 +133,7 @@ struct Table {
     place: usize,
     wanted: Wanted,
     /// `None`: not listed yet, or too many. With what sock_diag sent, when details are shown.
-    held: Option<Vec<(SockRow, Box<[u8]>)>>,
+    held: Option<Vec<(SockRow, Box<[u8]>, u64)>>,
 }
 
 impl Lister<'_> {
@@ -136,6 +147,7 @@ impl Lister<'_> {
 
     fn text(&mut self, out: &mut Pieces<'_>) -> anyhow::Result<()> {
         let round = self.round();
+        self.fast.iter().for_each(Fast::begin);
         let mut places = self.places(&round)?;
         let holders = self.holders();
         if !(self.plan.tables.is_empty() && self.plan.sctp.is_empty()) {
@@ -169,24 +181,31 @@ impl Lister<'_> {
             }
             let mut written = Ok(());
             let (names, lodger) = (&mut self.names, &self.lodger);
-            let mut print = |row: &SockRow, payload: &[u8], label: &[u8]| {
+            let mut print = |row: &SockRow, aside: Aside<'_>, label: &[u8]| {
                 if written.is_ok()
                     && let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders)
                 {
-                    layout.inet(&mut out.buf, row, extra(holders, row.inode.into(), label, &lodging), names);
-                    extras::details(&mut out.buf, plan.details, row, payload);
+                    layout.inet(
+                        &mut out.buf,
+                        row,
+                        extra(holders, key(row, aside.sock), label, &lodging),
+                        names,
+                    );
+                    extras::details(&mut out.buf, plan.details, row, aside.payload);
                     written = out.piece();
                 }
             };
             let place = &mut places[table.place];
             let result = match table.held.take() {
                 Some(rows) => {
-                    rows.iter().for_each(|(row, payload)| print(row, payload, &place.label));
+                    rows.iter().for_each(|(row, payload, sock)| {
+                        print(row, Aside { payload, sock: *sock }, &place.label)
+                    });
                     Ok(Pass::default())
                 }
                 None => {
                     let label = place.label.clone();
-                    place.inet_in_detail(table.wanted, &mut |row, payload| print(row, payload, &label))
+                    place.inet_in_detail(table.wanted, &mut |row, aside| print(row, aside, &label))
                 }
             };
             written.context(WRITING)?;
@@ -235,24 +254,26 @@ impl Lister<'_> {
                     let mut fits = true;
                     let label = place.label.clone();
                     let (lodger, keep) = (&self.lodger, plan.details.any());
-                    let result = place.inet_in_detail(wanted, &mut |row, payload| {
+                    let result = place.to_measure(wanted, every, &mut |row, Aside { payload, sock }| {
                         let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders) else {
                             return;
                         };
                         fits &= room > 0;
                         if fits {
                             room -= 1;
-                            rows.push((*row, if keep { payload.into() } else { Box::default() }));
+                            rows.push((*row, if keep { payload.into() } else { Box::default() }, sock));
                         }
                         if naming.hosts {
                             hosts.extend([row.local.addr, row.foreign.addr]);
                         } else {
-                            let extra = extra(holders, row.inode.into(), &label, &lodging);
+                            let extra = extra(holders, key(row, sock), &label, &lodging);
                             layout.measure(row, extra, &mut self.names);
                         }
                     });
                     // What failed is tried again when it is its turn, and told then.
-                    if result.as_ref().is_ok_and(|pass| pass.faulty == 0) && fits {
+                    if result.as_ref().is_ok_and(|pass| pass.as_ref().is_some_and(|pass| pass.faulty == 0))
+                        && fits
+                    {
                         held = Some(rows);
                     } else {
                         room += rows.len();
@@ -273,10 +294,10 @@ impl Lister<'_> {
             self.resolve(hosts);
             for table in &tables {
                 let place = &places[table.place];
-                for (row, _) in table.held.iter().flatten() {
+                for (row, _, sock) in table.held.iter().flatten() {
                     let lodging =
                         self.lodger.admit(row.cgroup, row.inode.into(), holders).unwrap_or_default();
-                    let extra = extra(holders, row.inode.into(), &place.label, &lodging);
+                    let extra = extra(holders, key(row, *sock), &place.label, &lodging);
                     layout.measure(row, extra, &mut self.names);
                 }
                 for closed in round.of(place.inum(), table.wanted) {
@@ -306,7 +327,8 @@ impl Lister<'_> {
     fn places(&mut self, round: &Round) -> anyhow::Result<Vec<Place>> {
         let tier = self.plan.tier;
         if !self.plan.all_netns {
-            return Ok(vec![Place::new(Netns::current().ok(), tier).with(&self.choice)]);
+            let place = Place::new(Netns::current().ok(), tier).with(&self.choice);
+            return Ok(vec![place.with_fast(self.fast.clone().filter(|fast| fast.walks))]);
         }
         let all = All::find(Depth::Sockets);
         for remark in all.remarks() {
@@ -329,7 +351,13 @@ impl Lister<'_> {
         if !(plan.programs || plan.inside.is_wanted() || plan.named().any(asks)) {
             return Holders::default();
         }
-        match Holders::find(plan.context, plan.json.then_some(plan.naming.users)) {
+        if let Some(fast) = self.fast.as_ref().filter(|fast| fast.holds)
+            && let Some(lean) = Lean::find(fast, Path::new("/proc"))
+        {
+            return Holders::lean(lean);
+        }
+        let iterate = plan.tier == ListTier::Best && fast::has_many_files();
+        match Holders::find(plan.context, plan.json.then_some(plan.naming.users), iterate) {
             Ok(holders) => {
                 if let Some(note) = holders.note() {
                     self.note(note);
@@ -379,7 +407,12 @@ impl Lister<'_> {
     }
 }
 
-fn extra<'a>(holders: &'a Holders, inode: u64, netns: &'a [u8], lodging: &'a Lodging) -> Extra<'a> {
-    let (program, context) = (holders.text(inode), holders.context(inode));
+/// What its holders are found by: the walk tells no inode, but the address.
+fn key(row: &SockRow, sock: u64) -> u64 {
+    if sock != 0 { sock } else { row.inode.into() }
+}
+
+fn extra<'a>(holders: &'a Holders, key: u64, netns: &'a [u8], lodging: &'a Lodging) -> Extra<'a> {
+    let (program, context) = (holders.text(key), holders.context(key));
     Extra { program, context, netns, lodging: Some(lodging) }
 }

@@ -1,6 +1,7 @@
 //! A network namespace and the sources that list it.
 
 use super::choice::Choice;
+use super::fast::Fast;
 use super::half_open::HalfOpen;
 use crate::args::plan::{ListTier, Which};
 use crate::model::{Family, Protocol, SockRow, States, TcpState, UnixRow, UnixState};
@@ -21,6 +22,15 @@ pub struct Wanted {
     pub totals: bool,
 }
 
+/// What comes with a row.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Aside<'a> {
+    /// What sock_diag sent, when it did.
+    pub payload: &'a [u8],
+    /// Address of the socket in the kernel; 0 when it is not known. It is never shown.
+    pub sock: u64,
+}
+
 /// Where sockets are listed.
 pub struct Place {
     /// `None` when the namespace we are in cannot be examined; it can be listed nevertheless.
@@ -30,6 +40,8 @@ pub struct Place {
     gone: Option<u32>,
     tier: ListTier,
     choice: Arc<Choice>,
+    /// The kernel's own table of connections, where that is quicker than sock_diag.
+    fast: Option<Fast>,
     /// What the namespace is called.
     pub label: Vec<u8>,
     /// What was refused and replaced, for the curious.
@@ -39,7 +51,16 @@ pub struct Place {
 impl Place {
     pub fn new(netns: Option<Netns>, tier: ListTier) -> Self {
         let label = netns.as_ref().map(Netns::label).unwrap_or_default();
-        Self { netns, diag: None, gone: None, tier, choice: Arc::default(), label, notes: Vec::new() }
+        Self {
+            netns,
+            diag: None,
+            gone: None,
+            tier,
+            choice: Arc::default(),
+            fast: None,
+            label,
+            notes: Vec::new(),
+        }
     }
 
     /// A namespace that has no sockets any more, only connections that ended.
@@ -61,6 +82,12 @@ impl Place {
         self
     }
 
+    /// The same where connections are read from the kernel's own table.
+    pub fn with_fast(mut self, fast: Option<Fast>) -> Self {
+        self.fast = fast;
+        self
+    }
+
     /// Inode of the namespace; 0 when unknown.
     pub fn inum(&self) -> u32 {
         self.gone.or(self.netns.as_ref().map(|netns| netns.inum)).unwrap_or(0)
@@ -74,7 +101,7 @@ impl Place {
     pub fn inet_in_detail(
         &mut self,
         wanted: Wanted,
-        each: &mut dyn FnMut(&SockRow, &[u8]),
+        each: &mut dyn FnMut(&SockRow, Aside<'_>),
     ) -> anyhow::Result<Pass> {
         if self.gone.is_some() {
             return Ok(Pass::default());
@@ -82,10 +109,13 @@ impl Place {
         let choice = Arc::clone(&self.choice);
         let mut shown = |row: &SockRow, payload: &[u8]| {
             if is_shown(row, wanted.which) && choice.wants(row, payload) {
-                each(row, payload);
+                each(row, Aside { payload, sock: 0 });
             }
         };
         let Wanted { protocol, family, .. } = wanted;
+        if let (Some(fast), Protocol::Tcp) = (self.fast.clone(), protocol) {
+            return self.by_walk(&fast, wanted, each);
+        }
         if let (Some(file), Protocol::Tcp) = (&choice.recorded, protocol) {
             recorded::read(file, family, &mut shown)?;
             return Ok(Pass::default());
@@ -113,6 +143,73 @@ impl Place {
         let pass = self.within(|| Procfs::host().list(protocol, family, &mut |row| rows.push(*row)))??;
         rows.iter().for_each(|row| shown(row, b""));
         Ok(pass)
+    }
+
+    /// The same for the widths of columns, for which rows may be left out of a table that then is not held: `None`. Unless
+    /// `every` row counts, IPv6's connections are only looked for where the kernel counts some.
+    pub fn to_measure(
+        &mut self,
+        wanted: Wanted,
+        every: bool,
+        each: &mut dyn FnMut(&SockRow, Aside<'_>),
+    ) -> anyhow::Result<Option<Pass>> {
+        if !every && self.fast.is_some() && wanted.protocol == Protocol::Tcp {
+            let mut listeners = 0;
+            if wanted.which != Which::Connected {
+                self.by_diag(
+                    Wanted { which: Which::Listening, ..wanted },
+                    &Choice::default(),
+                    &mut |row, payload| {
+                        listeners += 1;
+                        each(row, Aside { payload, sock: 0 });
+                    },
+                )?;
+            } else if let Some(counted) = self.listeners(wanted.family) {
+                listeners = counted;
+            }
+            if !Fast::may_have_v6(listeners) {
+                return Ok(None);
+            }
+        }
+        self.inet_in_detail(wanted, each).map(Some)
+    }
+
+    fn listeners(&mut self, family: Family) -> Option<u64> {
+        let states = States::of(&[TcpState::Listen]);
+        let request = Request { protocol: Protocol::Tcp, family, states, totals: false };
+        self.diag().ok()?.list(&request, &mut |_| {}).ok().map(|pass| pass.rows)
+    }
+
+    /// Listeners by sock_diag, connections by the walk over the kernel's table, in this order, which is the kernel's own.
+    fn by_walk(
+        &mut self,
+        fast: &Fast,
+        wanted: Wanted,
+        each: &mut dyn FnMut(&SockRow, Aside<'_>),
+    ) -> anyhow::Result<Pass> {
+        if wanted.which != Which::Connected {
+            let listeners = Wanted { which: Which::Listening, ..wanted };
+            self.by_diag(listeners, &Choice::default(), &mut |row, payload| {
+                each(row, Aside { payload, sock: 0 })
+            })?;
+        }
+        let mut given = false;
+        let walked = fast.rows(self.inum(), wanted.family, &mut |row, sock| {
+            given = true;
+            each(row, Aside { payload: &[], sock });
+        });
+        match walked {
+            Err(error) if !given => {
+                self.notes.push(format!("{:#}; using sock_diag", anyhow::Error::from(error)));
+                self.fast = None;
+                let connected = Wanted { which: Which::Connected, ..wanted };
+                self.by_diag(connected, &Choice::default(), &mut |row, payload| {
+                    each(row, Aside { payload, sock: 0 })
+                })?;
+            }
+            other => other?,
+        }
+        Ok(Pass::default())
     }
 
     /// Destroys the socket of a row of this place.

@@ -14,7 +14,7 @@ use aya::Ebpf;
 use aya::programs::{Iter, Program, RawTracePoint};
 use netstat_common::listing::Spots;
 use std::path::Path;
-use walk::Walk;
+use walk::Board;
 
 /// The kernel half of a listing.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netstat-listing"));
@@ -30,7 +30,7 @@ const FUNCTION: &str = "bpf_iter_task_file";
 pub struct Want {
     /// Who holds which socket.
     pub holders: bool,
-    /// Their inodes, too: TCP sockets are told by address, others are listed by inode.
+    /// The inode of each socket that is held; else only of those that are not connected, which the walk does not list.
     pub inodes: bool,
     /// Which TCP sockets there are.
     pub walk: bool,
@@ -40,6 +40,8 @@ pub struct Want {
 pub struct Listing {
     ebpf: Ebpf,
     spots: Spots,
+    /// When the walk is wanted.
+    board: Option<Board>,
 }
 
 impl Listing {
@@ -65,13 +67,14 @@ impl Listing {
         let mut loader = loader();
         loader.override_global("SPOTS", &spots, true).btf(None);
         let ebpf = loader.load(OBJECT).map_err(|error| Refusal::from_object(error, memlock()))?;
-        let mut listing = Self { ebpf, spots };
+        let mut listing = Self { ebpf, spots, board: None };
         if want.holders {
             listing.load_holders(&types)?;
         }
         if want.walk {
             let refused = |error| Refusal::from_program(WALK, "raw tracepoint program", error);
             listing.walker()?.load().map_err(refused)?;
+            listing.board = Some(Board::of(&listing.ebpf)?);
         }
         Ok(listing)
     }
@@ -98,15 +101,6 @@ impl Listing {
         let link = program.take_link(link).map_err(refused)?;
         let file = link.into_file().map_err(|cause| failed("opening the iterator task_file", cause))?;
         holders::pass(file, take).map_err(|cause| failed("reading the iterator task_file", cause))
-    }
-
-    /// The walk over the TCP sockets of the caller's network namespace; this was loaded for it alone, or the holders are
-    /// known already.
-    ///
-    /// # Errors
-    /// The kernel does not let its memory be mapped.
-    pub fn into_walk(self) -> Result<Walk, Refusal> {
-        Walk::new(self.ebpf, self.spots)
     }
 
     fn iterator(&mut self) -> Result<&mut Iter, Refusal> {

@@ -5,12 +5,13 @@
 //! which are in another table, and less what a plain listing does not show: user, inode, timer, cookie and control group
 //! are not told.
 
+use super::Listing;
 use crate::kernel::Refusal;
 use crate::model::{Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKind};
+use aya::Ebpf;
 use aya::maps::Map;
 use aya::programs::{Program, ProgramError, RawTracePointRunOptions, TestRun};
-use aya::Ebpf;
-use netstat_common::listing::{BOARD_HEAD, Board, COMMON, ROOM, RawPlace, Spots};
+use netstat_common::listing::{BOARD_HEAD, Board as Raw, COMMON, ROOM, RawPlace, Spots};
 use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
@@ -53,31 +54,48 @@ impl Drop for Shared {
     }
 }
 
-/// A walk, which can be made again and again.
-pub struct Walk {
-    ebpf: Ebpf,
-    shared: Shared,
-    spots: Spots,
-}
+/// The walk, which can be made again and again.
+pub(super) struct Board(Shared);
 
-impl Walk {
-    pub(super) fn new(ebpf: Ebpf, spots: Spots) -> Result<Self, Refusal> {
+impl Board {
+    /// Maps what the program writes.
+    pub(super) fn of(ebpf: &Ebpf) -> Result<Self, Refusal> {
         let Some(Map::Array(map)) = ebpf.map("BOARD") else {
             return Err(Refusal::Object("it has no array BOARD".to_owned()));
         };
-        let len = size_of::<Board>();
+        let (len, fd) = (size_of::<Raw>(), map.fd().as_fd().as_raw_fd());
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at a place of the kernel's choice touches no memory that is in use.
-        let start = unsafe {
-            libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, map.fd().as_fd().as_raw_fd(), 0)
-        };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd, 0) };
         if start == libc::MAP_FAILED {
             let cause = std::io::Error::last_os_error();
             return Err(Refusal::Map { name: "BOARD".to_owned(), cause });
         }
-        Ok(Self { ebpf, shared: Shared { start, len }, spots })
+        Ok(Self(Shared { start, len }))
     }
 
+    /// What the last run found. No run is under way as long as it is borrowed.
+    fn places(&self, count: u32) -> &[RawPlace] {
+        let first = self.0.start.cast::<u8>().wrapping_add(BOARD_HEAD).cast::<RawPlace>();
+        // SAFETY: `ROOM` places are mapped there as long as `self` lives, aligned to 8 as the board is; any bits are valid.
+        // The kernel half writes only while `Listing::rows`, which lends this, waits for it.
+        unsafe { std::slice::from_raw_parts(first, count.min(ROOM) as usize) }
+    }
+
+    fn word(&self, at: usize) -> &AtomicU32 {
+        let word = self.0.start.cast::<u8>().wrapping_add(at).cast();
+        // SAFETY: an aligned word of the mapping (`at` is the offset of a member), which lives as long as `self`.
+        unsafe { AtomicU32::from_ptr(word) }
+    }
+
+    fn long(&self, at: usize) -> &AtomicU64 {
+        let word = self.0.start.cast::<u8>().wrapping_add(at).cast();
+        // SAFETY: as in `word`.
+        unsafe { AtomicU64::from_ptr(word) }
+    }
+}
+
+impl Listing {
     /// Gives every TCP socket of the calling thread's network namespace but its listeners, in the kernel's order; `family`:
     /// of this one alone. With each comes the address of its `struct sock`.
     ///
@@ -97,24 +115,29 @@ impl Walk {
             Some(Family::V4) => netstat_common::AF_INET,
             Some(Family::V6) => netstat_common::AF_INET6,
         };
-        self.word(offset_of!(Board, family)).store(family.into(), Ordering::Relaxed);
-        self.long(offset_of!(Board, next)).store(0, Ordering::Relaxed);
+        let (Some(board), Some(Program::RawTracePoint(program))) =
+            (&self.board, self.ebpf.program_mut(super::WALK))
+        else {
+            return Err(WalkError::NoTable);
+        };
+        board.word(offset_of!(Raw, family)).store(family.into(), Ordering::Relaxed);
+        board.long(offset_of!(Raw, next)).store(0, Ordering::Relaxed);
         let (mut torn, mut strange) = (0, None);
         loop {
-            self.run()?;
-            let chains = self.long(offset_of!(Board, chains)).load(Ordering::Acquire);
-            let next = self.long(offset_of!(Board, next)).load(Ordering::Acquire);
+            program.test_run(RawTracePointRunOptions::default()).map_err(WalkError::Run)?;
+            let chains = board.long(offset_of!(Raw, chains)).load(Ordering::Acquire);
+            let next = board.long(offset_of!(Raw, next)).load(Ordering::Acquire);
             let [count, is_torn, overfull, faults] = [
-                offset_of!(Board, count),
-                offset_of!(Board, torn),
-                offset_of!(Board, overfull),
-                offset_of!(Board, faults),
+                offset_of!(Raw, count),
+                offset_of!(Raw, torn),
+                offset_of!(Raw, overfull),
+                offset_of!(Raw, faults),
             ]
-            .map(|at| self.word(at).load(Ordering::Acquire));
+            .map(|at| board.word(at).load(Ordering::Acquire));
             if chains == 0 {
                 return Err(WalkError::NoTable);
             }
-            for place in self.places(count) {
+            for place in board.places(count) {
                 match row(place, &self.spots, netns) {
                     Ok(Some((row, sock))) => each(&row, sock),
                     // A socket that was given back and not yet used again.
@@ -130,33 +153,6 @@ impl Walk {
                 () => torn = if is_torn != 0 { torn + 1 } else { 0 },
             }
         }
-    }
-
-    fn run(&mut self) -> Result<(), WalkError> {
-        let Some(Program::RawTracePoint(program)) = self.ebpf.program_mut(super::WALK) else {
-            return Err(WalkError::NoTable);
-        };
-        program.test_run(RawTracePointRunOptions::default()).map(drop).map_err(WalkError::Run)
-    }
-
-    /// What the last run found. No run is under way as long as it is borrowed.
-    fn places(&self, count: u32) -> &[RawPlace] {
-        let first = self.shared.start.cast::<u8>().wrapping_add(BOARD_HEAD).cast::<RawPlace>();
-        // SAFETY: `ROOM` places are mapped there as long as `self` lives, aligned to 8 as `Board` is; any bits are valid. The
-        // kernel half writes in `run` only, which needs `&mut self`.
-        unsafe { std::slice::from_raw_parts(first, count.min(ROOM) as usize) }
-    }
-
-    fn word(&self, at: usize) -> &AtomicU32 {
-        let word = self.shared.start.cast::<u8>().wrapping_add(at).cast();
-        // SAFETY: an aligned word of the mapping (`at` is the offset of a member), which lives as long as `self`.
-        unsafe { AtomicU32::from_ptr(word) }
-    }
-
-    fn long(&self, at: usize) -> &AtomicU64 {
-        let word = self.shared.start.cast::<u8>().wrapping_add(at).cast();
-        // SAFETY: as in `word`.
-        unsafe { AtomicU64::from_ptr(word) }
     }
 }
 
@@ -258,7 +254,10 @@ mod tests {
         let (row, sock) = row(&place, &spots(), 7).unwrap().unwrap();
         assert_eq!(sock, 0xffff_8880_1234_0000);
         assert_eq!((row.state, row.rqueue, row.wqueue), (TcpState::Established, 7, 6));
-        assert_eq!((row.local.to_string(), row.foreign.to_string()), ("127.0.0.1:4711".into(), "10.0.0.2:443".into()));
+        assert_eq!(
+            (row.local.to_string(), row.foreign.to_string()),
+            ("127.0.0.1:4711".into(), "10.0.0.2:443".into())
+        );
         assert_eq!((row.bound_if, row.netns), (3, 7));
     }
 
@@ -270,7 +269,8 @@ mod tests {
 
     #[test]
     fn what_is_no_full_socket_has_the_state_that_it_means() {
-        let state = |code, words| row(&place(code, words), &spots(), 0).map(|row| row.map(|(row, _)| row.state));
+        let state =
+            |code, words| row(&place(code, words), &spots(), 0).map(|row| row.map(|(row, _)| row.state));
         assert_eq!(state(6, [6, 1, 2, 3]), Ok(Some(TcpState::TimeWait)));
         assert_eq!(state(6, [5, 1, 2, 3]), Ok(Some(TcpState::FinWait2)));
         assert_eq!(state(12, [0; 4]), Ok(Some(TcpState::SynRecv)));
