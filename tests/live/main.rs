@@ -14,6 +14,7 @@ mod containers;
 mod current;
 mod filters;
 mod holders;
+mod listed;
 mod loss;
 mod namespaces;
 mod owners;

@@ -101,6 +101,11 @@ pub fn has_reset_reasons() -> bool {
     is_since((6, 12))
 }
 
+/// Whether a program may walk over the kernel's table of connections: `bpf_loop` came with 5.17.
+pub fn has_walk() -> bool {
+    is_since((5, 17))
+}
+
 /// Whether the kernel calls itself this version or a newer one.
 fn is_since(wanted: (u32, u32)) -> bool {
     let release = rustix::system::uname();

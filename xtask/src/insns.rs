@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
@@ -18,6 +18,8 @@ use crate::{linker, setup};
 
 /// The reviewed file.
 const FILE: &str = "netstat-ebpf/insns.txt";
+/// What a trace loads, and what a listing does.
+const OBJECTS: [&str; 2] = ["netstat-ebpf", "netstat-listing"];
 /// The part that follows is not compared.
 const KERNEL: &str = "\n# As a kernel loaded them";
 /// Bytes of the stack that a chain of calls may use, and what each of its frames is rounded up to
@@ -80,10 +82,15 @@ fn differences(kept: &str, built: &str) -> Vec<String> {
 /// The table of the object as it is built.
 fn built() -> anyhow::Result<String> {
     let rustc = linker::Rustc::ask(&shell::rustc()).map_err(anyhow::Error::msg)?;
-    let path = object_file()?;
-    let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
-    let programs = programs(&bytes).with_context(|| path.display().to_string())?;
-    ensure!(!programs.is_empty(), "{} has no programs", path.display());
+    let directory = objects()?;
+    let mut all = Vec::new();
+    for object in OBJECTS {
+        let path = directory.join(object);
+        let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+        let programs = programs(&bytes).with_context(|| path.display().to_string())?;
+        ensure!(!programs.is_empty(), "{} has no programs", path.display());
+        all.extend(programs);
+    }
     let mut text = format!(
         "# The programs of the kernel half: instructions of each and with what it calls, bytes of stack of its own frame and of\n\
          # the deepest chain of calls (each frame rounded up to {FRAME}; the kernel allows {STACK}). `cargo xtask insns --bless`.\n\
@@ -99,15 +106,15 @@ fn built() -> anyhow::Result<String> {
         "stack",
         "chain"
     );
-    for Program { name, own, all, stack, chain } in programs {
+    for Program { name, own, all, stack, chain } in all {
         writeln!(text, "{name:<26} {own:>12} {all:>10} {stack:>6} {chain:>6}")?;
         ensure!(chain <= STACK, "{name} may need {chain} bytes of stack: the kernel allows {STACK}");
     }
     Ok(text)
 }
 
-/// Where the build script of netstat-user leaves the object.
-fn object_file() -> anyhow::Result<PathBuf> {
+/// Where the build script of netstat-user leaves the objects.
+fn objects() -> anyhow::Result<PathBuf> {
     let mut cargo = shell::cargo();
     cargo.args(["check", "--quiet", "--package", "netstat-user", "--lib", "--message-format=json"]);
     let output = cargo.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
@@ -119,7 +126,7 @@ fn object_file() -> anyhow::Result<PathBuf> {
         let message: Value = serde_json::from_str(line).ok()?;
         let ours = message["reason"] == "build-script-executed"
             && message["package_id"].as_str()?.contains("netstat-user");
-        ours.then(|| Some(Path::new(message["out_dir"].as_str()?).join("netstat-ebpf")))?
+        ours.then(|| Some(PathBuf::from(message["out_dir"].as_str()?)))?
     });
     found.context("cargo tells of no build script of netstat-user")
 }

@@ -266,7 +266,7 @@ pub struct ListFlags {
     /// Be net-tools 2.10's netstat, byte for byte, which then reads all the other options; the name `netstat` asks for it, too
     #[arg(long, help_heading = "How")]
     pub compat: bool,
-    /// Use only this source: netlink or procfs
+    /// Use this source: netlink or procfs alone, or bpf, which loads programs however few sockets there are
     #[arg(long, value_name = "NAME", help_heading = "How")]
     pub tier: Option<String>,
     /// Be BSD's netstat, which then reads all the other options; the name `bsdnetstat` asks for it, too

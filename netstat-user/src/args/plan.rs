@@ -65,9 +65,11 @@ pub struct Naming {
 /// The sources a listing may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListTier {
-    /// sock_diag, and /proc where that is refused.
+    /// sock_diag, and /proc where that is refused; programs in the kernel where there are so many sockets that it pays.
     #[default]
     Best,
+    /// The same, with programs in the kernel however few sockets there are.
+    Bpf,
     Netlink,
     Procfs,
 }
@@ -242,6 +244,7 @@ impl TryFrom<Flags> for Plan {
 fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
     let tier = match flags.tier.as_deref() {
         None => ListTier::Best,
+        Some("bpf") => ListTier::Bpf,
         Some("netlink") => ListTier::Netlink,
         Some("procfs") => ListTier::Procfs,
         Some(other) => return Err(UsageError::ListTier(other.to_owned())),
@@ -252,7 +255,7 @@ fn list(flags: ListFlags) -> Result<ListPlan, UsageError> {
         match tier {
             _ if flags.continuous.is_none() => return Err(UsageError::KeepClosedOnce),
             _ if !tcp => return Err(UsageError::KeepClosedWithoutTcp),
-            ListTier::Best => {}
+            ListTier::Best | ListTier::Bpf => {}
             ListTier::Netlink => return Err(UsageError::KeepClosedAndTier("netlink")),
             ListTier::Procfs => return Err(UsageError::KeepClosedAndTier("procfs")),
         }

@@ -140,6 +140,7 @@ fn closed_connections_are_kept_in_a_repeated_listing() {
 fn listings_come_from_netlink_or_proc() {
     assert_eq!(list("").tier, ListTier::Best);
     assert_eq!(list("--tier procfs").tier, ListTier::Procfs);
+    assert_eq!(list("--tier bpf").tier, ListTier::Bpf);
     assert!(refused("--tier kprobe").contains("does not list sockets"));
 }
 

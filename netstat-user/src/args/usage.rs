@@ -32,7 +32,7 @@ pub enum UsageError {
     TimeAndJson,
     #[error("--comm {0:?} is empty or longer than the 15 bytes that the kernel keeps of a process name")]
     Comm(String),
-    #[error("--tier {0} does not list sockets: netlink and procfs do")]
+    #[error("--tier {0} does not list sockets: bpf, netlink and procfs do")]
     ListTier(String),
     #[error("--keep-closed only means something with -c: one listing sees no connection end")]
     KeepClosedOnce,

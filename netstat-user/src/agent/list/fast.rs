@@ -1,7 +1,7 @@
 //! When a listing loads programs of its own into the kernel: on hosts with so many sockets that it pays.
 
 use crate::args::plan::{ListPlan, ListTier, Which};
-use crate::kernel::caps;
+use crate::kernel::{Refusal, caps};
 use crate::model::{Family, Protocol, SockRow};
 use crate::source::stream::listing::holders::Told;
 use crate::source::stream::listing::walk::WalkError;
@@ -27,9 +27,13 @@ pub struct Fast {
     pub walks: bool,
     /// The iterator is.
     pub holds: bool,
+    sockets: usize,
     /// Rows of IPv6 that the last walk for IPv4 met, if those are all.
-    kept: Rc<RefCell<Option<Vec<(SockRow, u64)>>>>,
+    kept: Rc<RefCell<Option<Vec<Walked>>>>,
 }
+
+/// A row and the socket's address.
+type Walked = (SockRow, u64);
 
 /// Sockets of a network namespace (/proc/net/sockstat, sockstat6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,34 +67,41 @@ impl Counts {
 }
 
 impl Fast {
-    /// Loads what pays for this plan. `None`: nothing does, or the kernel does not allow it.
-    /// The plan shows nothing of a socket but its row and the name of its program.
-    pub fn of(plan: &ListPlan) -> Option<Self> {
-        let proc = Path::new("/proc");
+    /// Loads what pays for this plan, which shows nothing of a socket but its row and the name of its program. `None`:
+    /// nothing does, or the kernel does not allow it.
+    ///
+    /// # Errors
+    /// When it is loaded whether it pays or not, and the kernel does not allow it.
+    pub fn of(plan: &ListPlan) -> Result<Option<Self>, Refusal> {
+        let forced = plan.tier == ListTier::Bpf;
         let tcp = plan.tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp);
+        let counts = Counts::here(Path::new("/proc")).unwrap_or_default();
+        let sockets = counts.v4 + counts.v6 + counts.time_wait;
         // What the walk does not tell is not shown.
         let walks = tcp
             && plan.which != Which::Listening
             && !(plan.extend || plan.timers || plan.details.any() || plan.all_netns)
-            && Counts::here(proc)
-                .is_some_and(|counts| counts.v4 + counts.v6 + counts.time_wait >= MANY_SOCKETS);
-        let holds = plan.programs && has_many_files();
-        if !(walks || holds)
-            || plan.tier != ListTier::Best
-            || caps::missing().iter().any(|name| matches!(*name, "CAP_BPF" | "CAP_PERFMON"))
-        {
-            return None;
+            && (forced || sockets >= MANY_SOCKETS);
+        let holds = plan.programs && (forced || has_many_files());
+        let able = || !caps::missing().iter().any(|name| matches!(*name, "CAP_BPF" | "CAP_PERFMON"));
+        if !(walks || holds) || !(forced || plan.tier == ListTier::Best && able()) {
+            return Ok(None);
         }
-        let inodes =
-            !walks || plan.unix || plan.tables.iter().any(|(protocol, _)| *protocol != Protocol::Tcp);
-        let load = |walks: bool| Listing::load(Want { holders: holds, inodes: inodes || !walks, walk: walks });
+        let inodes = plan.unix || plan.tables.iter().any(|(protocol, _)| *protocol != Protocol::Tcp);
+        let load =
+            |walks: bool| Listing::load(Want { holders: holds, inodes: inodes || !walks, walk: walks });
         // A kernel may have the one and not the other.
         let (listing, walks) = match load(walks) {
             Ok(listing) => (listing, walks),
-            Err(_) if walks && holds => (load(false).ok()?, false),
-            Err(_) => return None,
+            Err(refusal) if forced => return Err(refusal),
+            Err(_) if walks && holds => match load(false) {
+                Ok(listing) => (listing, false),
+                Err(_) => return Ok(None),
+            },
+            Err(_) => return Ok(None),
         };
-        Some(Self { listing: Rc::new(RefCell::new(listing)), walks, holds, kept: Rc::default() })
+        let (listing, sockets) = (Rc::new(RefCell::new(listing)), sockets as usize);
+        Ok(Some(Self { listing, walks, holds, sockets, kept: Rc::default() }))
     }
 
     /// Gives the rows of a family that are no listeners; see [`Listing::rows`].
@@ -130,6 +141,11 @@ impl Fast {
     /// Whether a namespace has IPv6 sockets that are no listeners, of which there are `listeners`.
     pub fn may_have_v6(listeners: u64) -> bool {
         Counts::here(Path::new("/proc")).is_none_or(|counts| counts.v6 > listeners || counts.time_wait > 0)
+    }
+
+    /// Sockets that were counted when this was loaded.
+    pub fn sockets(&self) -> usize {
+        self.sockets
     }
 
     /// Who holds which socket.

@@ -7,19 +7,28 @@ use crate::source::stream::listing::holders::Told;
 use rustc_hash::FxHashMap;
 use std::path::Path;
 
-/// Marks a free slot.
-const FREE: u32 = u32::MAX;
-
-/// A socket that is held.
-struct Entry {
+/// A socket that is held; a key of 0 marks a free slot. Sixteen bytes, so that a look-up meets one line of the processor's
+/// cache.
+#[derive(Clone, Copy, Default)]
+#[repr(align(16))]
+struct Slot {
     /// Inode, or address in the kernel: no inode of a socket has more than 32 bits, no address so few.
     key: u64,
+    /// The process that was told first, as an index of the processes.
+    process: u32,
+    /// Others hold it, too: see [`Shared`].
+    is_shared: bool,
+}
+
+/// A socket of several processes.
+struct Shared {
     /// The process with the lowest number, as an index of the processes.
     first: u32,
     /// The process that was told last: its files come in a row.
     last: u32,
     /// How many others there are.
     others: u32,
+    text: Vec<u8>,
 }
 
 /// See the module.
@@ -28,18 +37,16 @@ pub struct Lean {
     /// `PID/name` of each process, as netstat makes it, and the number.
     processes: Vec<(u32, Vec<u8>)>,
     by_pid: FxHashMap<u32, u32>,
-    entries: Vec<Entry>,
-    /// Indices of `entries` by their keys; a power of two, at most two thirds full.
-    slots: Vec<u32>,
-    /// The words for sockets that several processes hold, by index.
-    several: FxHashMap<u32, Vec<u8>>,
+    /// By key; a power of two, at most two thirds full.
+    slots: Vec<Slot>,
+    held: usize,
+    shared: FxHashMap<u64, Shared>,
 }
 
 impl Lean {
     /// Looks at the files of all processes. `None`: the kernel does not tell.
     pub fn find(fast: &Fast, proc: &Path) -> Option<Self> {
-        let mut lean = Self::default();
-        lean.slots.resize(1024, FREE);
+        let mut lean = Self::with_room(fast.sockets());
         let mut current = None;
         let told = fast.holders(&mut |told| match told {
             Told::Process(pid, comm) => {
@@ -55,26 +62,26 @@ impl Lean {
         if !told {
             return None;
         }
-        let several = lean.entries.iter().zip(0..).filter(|(entry, _)| entry.others > 0);
-        lean.several = several
-            .map(|(entry, index)| {
-                let mut text =
-                    lean.processes.get(entry.first as usize).map(|one| one.1.clone()).unwrap_or_default();
-                text.extend_from_slice(format!(" +{}", entry.others).as_bytes());
-                (index, text)
-            })
-            .collect();
+        for shared in lean.shared.values_mut() {
+            shared.text =
+                lean.processes.get(shared.first as usize).map(|one| one.1.clone()).unwrap_or_default();
+            shared.text.extend_from_slice(format!(" +{}", shared.others).as_bytes());
+        }
         Some(lean)
+    }
+
+    fn with_room(sockets: usize) -> Self {
+        let slots = vec![Slot::default(); (sockets.saturating_mul(3) / 2 + 64).next_power_of_two()];
+        Self { slots, ..Self::default() }
     }
 
     /// The program to show: `PID/name` of the process with the lowest number, and ` +N` when N others hold the socket, too.
     pub fn text(&self, key: u64) -> Option<&[u8]> {
-        let index = *self.slots.get(self.slot(key))?;
-        let entry = self.entries.get(index as usize)?;
-        if entry.others > 0 {
-            return self.several.get(&index).map(Vec::as_slice);
+        let slot = self.slots.get(self.slot(key)).filter(|slot| slot.key != 0)?;
+        if slot.is_shared {
+            return self.shared.get(&key).map(|shared| shared.text.as_slice());
         }
-        self.processes.get(entry.first as usize).map(|(_, text)| text.as_slice())
+        self.processes.get(slot.process as usize).map(|(_, text)| text.as_slice())
     }
 
     /// The index of a process, which may have been told before.
@@ -88,52 +95,51 @@ impl Lean {
     }
 
     fn add(&mut self, key: u64, process: u32) {
-        if self.entries.len() * 3 >= self.slots.len() * 2 {
+        if self.held * 3 >= self.slots.len() * 2 {
             self.grow();
         }
-        let slot = self.slot(key);
-        let Some(&index) = self.slots.get(slot) else { return };
-        match self.entries.get_mut(index as usize) {
-            None => {
-                if let Some(slot) = self.slots.get_mut(slot) {
-                    *slot = self.entries.len() as u32;
-                    self.entries.push(Entry { key, first: process, last: process, others: 0 });
-                }
-            }
-            Some(entry) if entry.last == process => {}
-            Some(entry) => {
-                entry.last = process;
-                entry.others += 1;
-                let number = |at: u32| self.processes.get(at as usize).map(|one| one.0);
-                if number(process) < number(entry.first) {
-                    entry.first = process;
-                }
-            }
+        let at = self.slot(key);
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        if slot.key == 0 {
+            *slot = Slot { key, process, is_shared: false };
+            self.held += 1;
+            return;
+        }
+        if !slot.is_shared && slot.process == process {
+            return;
+        }
+        slot.is_shared = true;
+        let (first, last) = (slot.process, slot.process);
+        let shared = self.shared.entry(key).or_insert(Shared { first, last, others: 0, text: Vec::new() });
+        if shared.last == process {
+            return;
+        }
+        shared.last = process;
+        shared.others += 1;
+        let number = |at: u32| self.processes.get(at as usize).map(|one| one.0);
+        if number(process) < number(shared.first) {
+            shared.first = process;
         }
     }
 
-    /// The slot of a key: with its entry, or free.
+    /// The slot of a key that is not 0: the one that has it, or a free one.
     fn slot(&self, key: u64) -> usize {
         let mask = self.slots.len().wrapping_sub(1);
         // Fibonacci hashing: addresses are multiples of 64, and inodes follow each other.
-        let mut at = (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) as usize & mask;
-        while let Some(entry) = self.slots.get(at).and_then(|&index| self.entries.get(index as usize)) {
-            if entry.key == key {
-                break;
-            }
+        let mut at = (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 24) as usize & mask;
+        while self.slots.get(at).is_some_and(|slot| slot.key != key && slot.key != 0) {
             at = (at + 1) & mask;
         }
         at
     }
 
     fn grow(&mut self) {
-        let size = self.slots.len() * 2;
-        self.slots.clear();
-        self.slots.resize(size, FREE);
-        for index in 0..self.entries.len() {
-            let slot = self.entries.get(index).map(|entry| self.slot(entry.key));
-            if let Some(slot) = slot.and_then(|slot| self.slots.get_mut(slot)) {
-                *slot = index as u32;
+        let slots = vec![Slot::default(); self.slots.len() * 2];
+        let old = std::mem::replace(&mut self.slots, slots);
+        for one in old.into_iter().filter(|one| one.key != 0) {
+            let at = self.slot(one.key);
+            if let Some(slot) = self.slots.get_mut(at) {
+                *slot = one;
             }
         }
     }
@@ -156,8 +162,7 @@ mod tests {
         fn the_lowest_is_shown_and_the_others_are_counted(
             held in prop::collection::vec((1u32..8, prop::collection::vec(1u64..40, 0..30)), 0..20),
         ) {
-            let mut lean = Lean::default();
-            lean.slots.resize(4, FREE);
+            let mut lean = Lean { slots: vec![Slot::default(); 4], ..Lean::default() };
             let mut model: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
             // The files of a process come in a row.
             let mut done = BTreeSet::new();
@@ -169,9 +174,11 @@ mod tests {
                 }
             }
             for key in 1..50 {
-                let index = lean.slots[lean.slot(key)];
-                let entry = lean.entries.get(index as usize);
-                let told = entry.map(|entry| (lean.processes[entry.first as usize].0, entry.others as usize));
+                let slot = lean.slots[lean.slot(key)];
+                let told = (slot.key != 0).then(|| match lean.shared.get(&key).filter(|_| slot.is_shared) {
+                    Some(shared) => (lean.processes[shared.first as usize].0, shared.others as usize),
+                    None => (lean.processes[slot.process as usize].0, 0),
+                });
                 let expected = model.get(&key).map(|pids| (*pids.first().unwrap(), pids.len() - 1));
                 prop_assert_eq!(told, expected, "{}", key);
             }

@@ -73,7 +73,14 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
     // What is shown of a socket is in its row and the name of its program.
     let plain = plan.dump.is_none() && plan.kill.is_none() && plan.columns.is_empty() && plan.sort.is_none();
     let plain = plain && !(plan.json || plan.context || plan.inside.is_wanted() || choice.chooses());
-    let fast = if plain { Fast::of(plan) } else { None };
+    let fast = if plain {
+        Fast::of(plan).map_err(|refusal| {
+            let cure = refusal.cure().map(|cure| format!(" ({cure})")).unwrap_or_default();
+            anyhow::anyhow!("--tier bpf: {refusal}{cure}")
+        })?
+    } else {
+        None
+    };
     let mut lister = Lister {
         plan,
         names,
@@ -128,12 +135,15 @@ struct Lister<'a> {
     noted: Vec<String>,
 }
 
+/// A row with what sock_diag sent beside it, when details are shown, and the socket's address.
+type Row = (SockRow, Box<[u8]>, u64);
+
 /// A table of one place, and its rows when they were few enough to be held.
 struct Table {
     place: usize,
     wanted: Wanted,
-    /// `None`: not listed yet, or too many. With what sock_diag sent, when details are shown.
-    held: Option<Vec<(SockRow, Box<[u8]>, u64)>>,
+    /// `None`: not listed yet, or too many.
+    held: Option<Vec<Row>>,
 }
 
 impl Lister<'_> {
@@ -254,7 +264,7 @@ impl Lister<'_> {
                     let mut fits = true;
                     let label = place.label.clone();
                     let (lodger, keep) = (&self.lodger, plan.details.any());
-                    let result = place.to_measure(wanted, every, &mut |row, Aside { payload, sock }| {
+                    let result = place.measured(wanted, every, &mut |row, Aside { payload, sock }| {
                         let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders) else {
                             return;
                         };
@@ -356,7 +366,7 @@ impl Lister<'_> {
         {
             return Holders::lean(lean);
         }
-        let iterate = plan.tier == ListTier::Best && fast::has_many_files();
+        let iterate = plan.tier == ListTier::Bpf || plan.tier == ListTier::Best && fast::has_many_files();
         match Holders::find(plan.context, plan.json.then_some(plan.naming.users), iterate) {
             Ok(holders) => {
                 if let Some(note) = holders.note() {

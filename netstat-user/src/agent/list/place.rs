@@ -147,27 +147,21 @@ impl Place {
 
     /// The same for the widths of columns, for which rows may be left out of a table that then is not held: `None`. Unless
     /// `every` row counts, IPv6's connections are only looked for where the kernel counts some.
-    pub fn to_measure(
+    pub fn measured(
         &mut self,
         wanted: Wanted,
         every: bool,
         each: &mut dyn FnMut(&SockRow, Aside<'_>),
     ) -> anyhow::Result<Option<Pass>> {
         if !every && self.fast.is_some() && wanted.protocol == Protocol::Tcp {
-            let mut listeners = 0;
-            if wanted.which != Which::Connected {
-                self.by_diag(
-                    Wanted { which: Which::Listening, ..wanted },
-                    &Choice::default(),
-                    &mut |row, payload| {
-                        listeners += 1;
-                        each(row, Aside { payload, sock: 0 });
-                    },
-                )?;
-            } else if let Some(counted) = self.listeners(wanted.family) {
-                listeners = counted;
-            }
-            if !Fast::may_have_v6(listeners) {
+            let listeners = self.listeners(wanted.family);
+            if listeners.is_some_and(|listeners| !Fast::may_have_v6(listeners)) {
+                if wanted.which != Which::Connected {
+                    let wanted = Wanted { which: Which::Listening, ..wanted };
+                    self.by_diag(wanted, &Choice::default(), &mut |row, payload| {
+                        each(row, Aside { payload, sock: 0 })
+                    })?;
+                }
                 return Ok(None);
             }
         }

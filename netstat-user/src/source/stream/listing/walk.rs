@@ -173,7 +173,7 @@ fn row(place: &RawPlace, spots: &Spots, netns: u32) -> Result<Option<(SockRow, u
         // `tcp_diag_get_info` (net/ipv4/tcp_diag.c, 6.12).
         code => (code, difference(a, b).cast_signed().max(0).cast_unsigned(), difference(c, d)),
     };
-    let state = TcpState::try_from(state).map_err(|_| code)?;
+    let state = TcpState::try_from(state).map_err(|stranger| stranger.0)?;
     if state == TcpState::Close {
         return Ok(None);
     }
@@ -254,10 +254,8 @@ mod tests {
         let (row, sock) = row(&place, &spots(), 7).unwrap().unwrap();
         assert_eq!(sock, 0xffff_8880_1234_0000);
         assert_eq!((row.state, row.rqueue, row.wqueue), (TcpState::Established, 7, 6));
-        assert_eq!(
-            (row.local.to_string(), row.foreign.to_string()),
-            ("127.0.0.1:4711".into(), "10.0.0.2:443".into())
-        );
+        let shown = |end: Endpoint| format!("{}:{}", end.addr, end.port);
+        assert_eq!((shown(row.local), shown(row.foreign)), ("127.0.0.1:4711".into(), "10.0.0.2:443".into()));
         assert_eq!((row.bound_if, row.netns), (3, 7));
     }
 
