@@ -31,6 +31,14 @@ pub struct Flags {
     quadratic: u64,
 }
 
+impl Flags {
+    /// The same of one work.
+    pub fn of(mut self, work: &str) -> Self {
+        self.only = vec![work.to_owned()];
+        self
+    }
+}
+
 /// What is asked for, and what each tool is told then. The first is ours, the measure of the others.
 pub struct Work {
     pub name: &'static str,

@@ -4,8 +4,7 @@
 use crate::measure::median;
 use crate::report::{figure, save, table};
 use anyhow::{Context, Result, ensure};
-use netstat_common::event::{FLAG_OWNED, RawClose, RawFull, RawHead, RawTuple};
-use netstat_common::{AF_INET, IPPROTO_TCP, Kind, TcpState};
+use netstat_tests::script::Script;
 use netstat_user::model::{Clock, Fact, Mono, Told};
 use netstat_user::render::json::Json;
 use netstat_user::render::log::{Log, LogStyle};
@@ -81,8 +80,7 @@ pub fn run(flags: &Flags) -> Result<()> {
 }
 
 fn measure(rows: u64, events: u64) -> Result<[f64; COLUMNS.len()]> {
-    // Later than anything that waits for what may have happened before.
-    let mut script = Script { time: 10_000_000_000, count: 0 };
+    let mut script = Script::default();
     let mut batch = Vec::new();
     let empty = resident()?;
     let limits = Limits { rows: rows as usize + 1_000_000, minis: true, ..Limits::default() };
@@ -93,13 +91,13 @@ fn measure(rows: u64, events: u64) -> Result<[f64; COLUMNS.len()]> {
     for first in (0..rows / 2).step_by(512) {
         batch.clear();
         for _ in first..(first + 512).min(rows / 2) {
-            let connection = script.next();
+            let connection = script.connection();
             script.open(connection, &mut batch);
         }
         let facts = events_of(&batch)?;
         let begin = Instant::now();
         for event in &facts {
-            world.learn(Mono(script.time), Fact::Event(*event), &mut told);
+            world.learn(Mono(script.time()), Fact::Event(*event), &mut told);
         }
         nanoseconds += begin.elapsed().as_nanos();
         opened += facts.len() as u64;
@@ -117,7 +115,7 @@ fn measure(rows: u64, events: u64) -> Result<[f64; COLUMNS.len()]> {
     while count < events {
         batch.clear();
         for _ in 0..64 {
-            let connection = script.next();
+            let connection = script.connection();
             script.open(connection, &mut batch);
             script.close(connection, &mut batch);
         }
@@ -127,9 +125,9 @@ fn measure(rows: u64, events: u64) -> Result<[f64; COLUMNS.len()]> {
         count += facts.len() as u64;
         let begin = Instant::now();
         for event in &facts {
-            world.learn(Mono(script.time), Fact::Event(*event), &mut told);
+            world.learn(Mono(script.time()), Fact::Event(*event), &mut told);
         }
-        world.expire(Mono(script.time));
+        world.expire(Mono(script.time()));
         learning += begin.elapsed().as_nanos();
         let transitions = told.iter().filter(|told| matches!(told, Told::Transition(_))).count();
         lines += transitions as u64;
@@ -164,113 +162,4 @@ fn resident() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
-}
-
-/// Records as the kernel half sends them of connections on loopback.
-struct Script {
-    time: u64,
-    count: u64,
-}
-
-/// Both ends of a connection: cookies, addresses, ports.
-#[derive(Clone, Copy)]
-struct Ends {
-    client: u64,
-    server: u64,
-    tuple: RawTuple,
-    port: u16,
-}
-
-const SERVER: u16 = 8080;
-
-impl Script {
-    fn next(&mut self) -> Ends {
-        self.count += 1;
-        let at = self.count;
-        // As many clients as connections need: 50,000 ports each.
-        let port = 10_000 + (at % 50_000) as u16;
-        let client = (0x0a00_0001 + (at / 50_000) as u32).to_be_bytes();
-        let mut tuple =
-            RawTuple { family: AF_INET, rport: SERVER, netns: 4_026_531_840, uid: 0, ..RawTuple::default() };
-        tuple.laddr[..4].copy_from_slice(&client);
-        tuple.raddr[..4].copy_from_slice(&[10, 255, 0, 1]);
-        Ends { client: 2 * at, server: 2 * at + 1, tuple, port }
-    }
-
-    fn open(&mut self, ends: Ends, out: &mut Vec<u8>) {
-        use TcpState::{Close, Established, Listen, SynRecv, SynSent};
-        self.full(ends, true, Close, SynSent, out);
-        let pointer = address(ends.server);
-        self.step(pointer, Kind::Child, Listen, SynRecv, out);
-        self.full(ends, false, SynRecv, Established, out);
-        self.step(ends.client, Kind::Move, SynSent, Established, out);
-    }
-
-    fn close(&mut self, ends: Ends, out: &mut Vec<u8>) {
-        use TcpState::{CloseWait, Established, FinWait1, FinWait2, LastAck};
-        self.step(ends.server, Kind::Move, Established, FinWait1, out);
-        self.step(ends.client, Kind::Move, Established, CloseWait, out);
-        self.step(ends.server, Kind::Move, FinWait1, FinWait2, out);
-        self.step(ends.client, Kind::Move, CloseWait, LastAck, out);
-        self.last(ends, false, FinWait2, out);
-        self.last(ends, true, LastAck, out);
-    }
-
-    fn head(&mut self, sock: u64, kind: Kind, from: TcpState, to: TcpState, port: u16) -> RawHead {
-        self.time += 1_000;
-        RawHead {
-            time: self.time,
-            sock,
-            kind: kind as u8,
-            from: from as u8,
-            to: to as u8,
-            lport: port,
-            protocol: IPPROTO_TCP,
-            flags: FLAG_OWNED,
-            tgid: 1,
-            ..RawHead::default()
-        }
-    }
-
-    fn step(&mut self, sock: u64, kind: Kind, from: TcpState, to: TcpState, out: &mut Vec<u8>) {
-        let mut head = self.head(sock, kind, from, to, 0);
-        if matches!(kind, Kind::Child) {
-            head.flags = netstat_common::event::FLAG_POINTER;
-            head.tgid = 0;
-        }
-        put(&head, out);
-    }
-
-    fn of(&mut self, ends: Ends, client: bool, from: TcpState, to: TcpState, kind: Kind) -> RawFull {
-        let (cookie, port) = if client { (ends.client, ends.port) } else { (ends.server, SERVER) };
-        let mut tuple = ends.tuple;
-        tuple.other = address(cookie);
-        if !client {
-            (tuple.laddr, tuple.raddr, tuple.rport) = (ends.tuple.raddr, ends.tuple.laddr, ends.port);
-        }
-        RawFull { head: self.head(cookie, kind, from, to, port), tuple }
-    }
-
-    fn full(&mut self, ends: Ends, client: bool, from: TcpState, to: TcpState, out: &mut Vec<u8>) {
-        let record = self.of(ends, client, from, to, Kind::Full);
-        put(&record, out);
-    }
-
-    fn last(&mut self, ends: Ends, client: bool, from: TcpState, out: &mut Vec<u8>) {
-        let RawFull { head, tuple } = self.of(ends, client, from, TcpState::Close, Kind::Close);
-        put(&RawClose { head, tuple, ..RawClose::default() }, out);
-    }
-}
-
-/// Some address in the kernel.
-fn address(cookie: u64) -> u64 {
-    0xffff_8880_0000_0000 + cookie * 2_432
-}
-
-/// Appends a record with its length before it, as the reader of the ring does.
-fn put<T: Copy>(record: &T, out: &mut Vec<u8>) {
-    out.extend_from_slice(&(size_of::<T>() as u32).to_le_bytes());
-    // SAFETY: a record has no padding (netstat-common asserts its size), so all its bytes are initialised; the slice lives as
-    // long as the borrow of `record`.
-    out.extend_from_slice(unsafe { std::slice::from_raw_parts((&raw const *record).cast(), size_of::<T>()) });
 }

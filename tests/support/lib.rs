@@ -15,6 +15,7 @@ pub mod need;
 pub mod netns;
 pub mod peer;
 pub mod program;
+pub mod script;
 pub mod storm;
 pub mod story;
 pub mod sys;

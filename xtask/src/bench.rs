@@ -12,6 +12,11 @@ use crate::{linker, run, setup};
 pub fn bench(args: &[OsString]) -> anyhow::Result<()> {
     let workspace = Workspace::enter()?;
     setup::for_build()?;
+    if let Some((first, rest)) = args.split_first()
+        && first == "render"
+    {
+        return micro(rest);
+    }
     shell::run(shell::cargo().args([
         "build",
         "--release",
@@ -22,7 +27,18 @@ pub fn bench(args: &[OsString]) -> anyhow::Result<()> {
         "netstat-tests",
     ]))?;
     let release = workspace.target.join("release");
-    run::become_root(&release.join("bench"), &[("ENETSTAT_BIN", release.join("enetstat").into())], args)
+    let (bench, program) = (release.join("bench"), release.join("enetstat"));
+    if args.first().is_some_and(|first| first == "all") {
+        micro(&[])?;
+    }
+    run::become_root(&bench, &[("ENETSTAT_BIN", program.into())], args)
+}
+
+/// What single steps inside the program cost: decode, learn, filter, render. Needs no root.
+fn micro(args: &[OsString]) -> anyhow::Result<()> {
+    shell::run(
+        shell::cargo().args(["bench", "--package", "netstat-micro", "--bench", "micro", "--"]).args(args),
+    )
 }
 
 /// Hands over to cargo-fuzz, which needs a nightly compiler.

@@ -14,7 +14,7 @@ const CHILD_AGE: Duration = Duration::from_secs(5);
 impl Table {
     pub(super) fn find(&self, id: SockId) -> Option<u32> {
         if let Some(cookie) = id.cookie
-            && let Some(&index) = self.by_cookie.get(&cookie.get())
+            && let Some(index) = self.by_cookie.get(cookie.get())
         {
             return Some(index);
         }
@@ -42,8 +42,8 @@ impl Table {
     /// are chosen) may have got each other's cookie; an event that carries both names tells.
     fn untangle(&mut self, moved: &Moved) {
         let (Some(cookie), Some(pointer)) = (moved.id.cookie, moved.id.pointer) else { return };
-        let (Some(&named), Some(&placed)) =
-            (self.by_cookie.get(&cookie.get()), self.by_pointer.get(&pointer.get()))
+        let (Some(named), Some(&placed)) =
+            (self.by_cookie.get(cookie.get()), self.by_pointer.get(&pointer.get()))
         else {
             return;
         };
@@ -198,9 +198,9 @@ impl Table {
     /// The names that another socket has now are no longer this row's.
     fn forget_id(&mut self, index: u32, taken: Option<NonZeroU64>) {
         if let Some(cookie) = taken
-            && self.by_cookie.get(&cookie.get()) == Some(&index)
+            && self.by_cookie.get(cookie.get()) == Some(index)
         {
-            self.by_cookie.remove(&cookie.get());
+            self.by_cookie.remove(cookie.get());
         }
         self.forget_pointer(index);
     }

@@ -67,7 +67,7 @@ impl Table {
 
     fn find_listed(&self, row: &SockRow, nameless: &mut ByPlace, seen: &[bool]) -> Option<u32> {
         if let Some(cookie) = row.cookie
-            && let Some(&index) = self.by_cookie.get(&cookie.get())
+            && let Some(index) = self.by_cookie.get(cookie.get())
         {
             return Some(index);
         }

@@ -216,7 +216,7 @@ impl Table {
             let end = self.minis.ending.get(&mini).copied();
             self.end_mini(index, end.unwrap_or(End { at: seen.at, how: Mini::Over }), out);
         }
-        if let Some(&index) = seen.cookie.as_ref().and_then(|cookie| self.by_cookie.get(&cookie.get()))
+        if let Some(index) = seen.cookie.and_then(|cookie| self.by_cookie.get(cookie.get()))
             && self.rows.at(index).is_some_and(|row| row.state != TcpState::Close)
         {
             // Established meanwhile: a retransmitted answer to its SYN.
@@ -256,7 +256,7 @@ impl Table {
     /// before us.
     fn timewait(&mut self, seen: &MiniSeen, identity: &Identity, out: &mut Vec<Told>) {
         let place = Place::of(identity.netns, &identity.tuple);
-        let named = seen.cookie.and_then(|cookie| self.by_cookie.get(&cookie.get()).copied());
+        let named = seen.cookie.and_then(|cookie| self.by_cookie.get(cookie.get()));
         let known = named.or_else(|| self.waiting.get(&place).copied());
         if let Some(index) = known
             && let Some(row) = self.rows.at(index)

@@ -18,6 +18,7 @@ mod answer;
 mod beside;
 mod bonds;
 mod change;
+mod cookies;
 mod event;
 mod latency;
 mod merge;
@@ -34,6 +35,7 @@ use crate::model::{
 use beside::Sockets;
 use bonds::Bonds;
 use change::Change;
+use cookies::Cookies;
 use latency::Extra;
 use mini::Minis;
 use processes::Processes;
@@ -121,7 +123,7 @@ struct Blind {
 pub struct Table {
     limits: Limits,
     rows: Rows,
-    by_cookie: FxHashMap<u64, u32>,
+    by_cookie: Cookies,
     /// Rows of open sockets that were first told of without a cookie, by address in the kernel; all of them where
     /// [`Limits::by_address`].
     by_pointer: FxHashMap<u64, u32>,
@@ -165,7 +167,7 @@ impl Table {
         Self {
             limits,
             rows: Rows::default(),
-            by_cookie: FxHashMap::default(),
+            by_cookie: Cookies::default(),
             by_pointer: FxHashMap::default(),
             waiting: FxHashMap::default(),
             listeners: FxHashMap::default(),

@@ -88,8 +88,8 @@ impl Table {
         if row.flags.has(Flags::ABSENT) {
             self.absent = self.absent.saturating_sub(1);
         }
-        if self.by_cookie.get(&row.cookie) == Some(&index) {
-            self.by_cookie.remove(&row.cookie);
+        if self.by_cookie.get(row.cookie) == Some(index) {
+            self.by_cookie.remove(row.cookie);
         }
         if self.by_pointer.get(&row.pointer) == Some(&index) {
             self.by_pointer.remove(&row.pointer);

@@ -1,0 +1,1 @@
+//! Only benchmarks: a package of its own, so that nothing else has to be built with what measures them.
