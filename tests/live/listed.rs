@@ -135,6 +135,35 @@ fn sockets_of_several_processes_are_counted_alike() -> Result<()> {
     same
 }
 
+/// Programs that stay loaded are asked again and again, and tell who holds what each time, also when it is one process
+/// alone.
+#[test]
+fn every_round_of_a_listing_names_the_programs() -> Result<()> {
+    let Some(_namespace) = start()? else { return Ok(()) };
+    let pair = traffic::pair(false)?;
+    rustix::io::fcntl_setfd(&pair.client, rustix::io::FdFlags::empty())?;
+    let program = program::find("enetstat")?;
+    // In a PID namespace of its own there is nobody else.
+    let mut child = std::process::Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
+        .arg(program)
+        .args(["-tnpc", "--tier", "bpf"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .context("unshare")?;
+    let out = child.stdout.take().context("no pipe")?;
+    let local = shown(pair.client.local_addr()?);
+    let rows = std::io::BufRead::lines(std::io::BufReader::new(out))
+        .map_while(Result::ok)
+        .filter(|line| line.split_ascii_whitespace().nth(3) == Some(&local))
+        .take(3)
+        .collect::<Vec<_>>();
+    child.kill()?;
+    child.wait()?;
+    ensure!(rows.len() == 3 && rows.iter().all(|row| row.contains(" 1/enetstat")), "{rows:#?}");
+    Ok(())
+}
+
 /// The table is read without a lock while others change it.
 #[test]
 fn what_stays_is_neither_missed_nor_doubled_whatever_comes_and_goes() -> Result<()> {

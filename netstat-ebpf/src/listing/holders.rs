@@ -19,6 +19,7 @@ pub struct TaskFile {
 #[repr(C)]
 struct Meta {
     seq: Address,
+    session: u64,
 }
 
 /// `TCP_CLOSE` and `TCP_LISTEN` (include/net/tcp_states.h).
@@ -30,6 +31,9 @@ static LAST: Word = Word::new(0);
 
 /// The task whose files came last.
 static LAST_TASK: Word = Word::new(0);
+
+/// The iteration that both are of.
+static SESSION: Word = Word::new(0);
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
@@ -47,6 +51,11 @@ pub fn holders(ctx: *const TaskFile) -> i32 {
     }
     let meta: *const Meta = at(ctx, offset_of!(TaskFile, meta));
     let seq: Address = at(meta, offset_of!(Meta, seq));
+    let session: u64 = at(meta, offset_of!(Meta, session));
+    if SESSION.load() != session {
+        SESSION.store(session);
+        forget();
+    }
     if LAST_TASK.load() != task as u64 {
         if !introduce(seq, task) {
             return 0;
@@ -109,10 +118,16 @@ fn write<T>(seq: Address, record: &T) -> bool {
         unsafe { bpf_seq_write(seq.cast_mut().cast(), core::ptr::from_ref(record).cast_mut().cast(), size) };
     if failed != 0 {
         // The process may have been told by what is taken back.
-        LAST.store(0);
-        LAST_TASK.store(0);
+        forget();
     }
     failed == 0
+}
+
+/// Makes the next file's process be told.
+#[inline(always)]
+fn forget() {
+    LAST.store(0);
+    LAST_TASK.store(0);
 }
 
 /// A member of what the kernel passes. One by one: where there is no member, it may not be read.

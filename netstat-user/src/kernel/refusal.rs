@@ -64,7 +64,18 @@ pub enum Refusal {
     Failed { operation: &'static str, cause: String },
 }
 
+/// Lines of the verifier's log in [`Refusal::last_words`].
+const LAST_WORDS: usize = 12;
+
 impl Refusal {
+    /// The last words of the verifier, which name its reason.
+    pub fn last_words(&self) -> Option<String> {
+        let Self::Verifier { log, .. } = self else { return None };
+        let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last = lines.get(lines.len().saturating_sub(LAST_WORDS)..).unwrap_or_default();
+        (!last.is_empty()).then(|| last.join("\n"))
+    }
+
     /// What helps, if anything does.
     pub fn cure(&self) -> Option<String> {
         Some(match self {

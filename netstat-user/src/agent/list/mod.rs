@@ -76,7 +76,8 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
     let fast = if plain {
         Fast::of(plan).map_err(|refusal| {
             let cure = refusal.cure().map(|cure| format!(" ({cure})")).unwrap_or_default();
-            anyhow::anyhow!("--tier bpf: {refusal}{cure}")
+            let words = refusal.last_words().map(|words| format!("\n{words}")).unwrap_or_default();
+            anyhow::anyhow!("--tier bpf: {refusal}{cure}{words}")
         })?
     } else {
         None
