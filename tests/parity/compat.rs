@@ -1,13 +1,14 @@
 //! `--compat`, and the name `netstat`, beside the installed net-tools: standard output, standard error and exit code,
 //! byte for byte.
 
-use crate::{hold_as, holder, netstat};
+use crate::{hold_as, netstat, network, sockets};
+use netstat_tests::peer::Peer;
 use netstat_tests::{NetNs, need, program, sys};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Options of one word that end by themselves, mean sockets, and differ in what they do.
@@ -288,6 +289,20 @@ fn every_command_line_does_the_same() {
     let namespace = NetNs::enter().unwrap();
     // A name of 19 bytes and more that does not end where it may be cut, with characters that a terminal obeys.
     let (mut holder, pipe) = hold_as("/odd/na\x1b[1mme with words\x07 and more", &[("ENETSTAT_ODD", "1")]);
+    let peer = Peer::new(&namespace).unwrap();
+    let hard = sockets::hard(&peer).unwrap();
+    // The sockets are there: empty tables would agree too.
+    let seen = theirs(&["-anpe".to_owned()]);
+    let odd = ["@forged", "/a\n", "esc\x1b[31m", "warning, got bogus unix line."];
+    for wanted in odd.into_iter().chain(sockets::STATES).chain(sockets::HARD) {
+        let found =
+            seen.err.contains(wanted) || seen.out.iter().any(|line| format!("{line}\n").contains(wanted));
+        assert!(found, "no {wanted:?}: {seen:?}");
+    }
+    // A listener whose queue is full, and one who waits before it.
+    let queue =
+        |line: &String| line.starts_with("tcp        1      0 127.0.0.1:") && line.contains(" LISTEN ");
+    assert!(seen.out.iter().any(queue), "{seen:?}");
     let (directory, path) = named_netstat();
     let mut different = Vec::new();
     let lines = command_lines();
@@ -315,17 +330,9 @@ fn every_command_line_does_the_same() {
     let (all, wrong) = (lines.len(), different.len());
     assert!(different.is_empty(), "{wrong} of {all} differ\n{}", different[..wrong.min(20)].join("\n"));
     assert!(all > 500, "{all}");
-    // The sockets were there: empty tables would agree too.
-    let seen = theirs(&["-anpe".to_owned()]);
-    for wanted in ["TIME_WAIT", "SYN_RECV", "@forged", "/a\n", "esc\x1b[31m", "warning, got bogus unix line."]
-    {
-        let found =
-            seen.err.contains(wanted) || seen.out.iter().any(|line| format!("{line}\n").contains(wanted));
-        assert!(found, "no {wanted:?}: {seen:?}");
-    }
     drop(holder.stdin.take());
     holder.wait().unwrap();
-    drop((namespace, pipe, directory));
+    drop((hard, peer, namespace, pipe, directory));
 }
 
 /// Families that this kernel may not have are shown from files that stand in for /proc, to both programs.
@@ -367,11 +374,53 @@ fn families_that_few_kernels_have_are_shown_the_same() {
     let own = program::find("enetstat").unwrap();
     assert_eq!(run(own.to_str().unwrap(), words).out[0], run("netstat", words).out[0]);
     assert_eq!(run(own.to_str().unwrap(), "-A netrom,rose"), run("netstat", "-A netrom,rose"));
+    // JSON has the numbers of each row.
+    for (words, numbers) in [
+        ("-A ax25", vec![vec!["LINUX-2", "LINUX-1", "ax0", "established", "1", "2", "7", "9"]]),
+        (
+            "-A netrom",
+            vec![
+                vec!["LINUX-1", "LINUX-2", "LINUX-3", "nr0", "established", "1", "2", "7", "9"],
+                vec!["LINUX-12", "*", "LINUX-13", "nr1", "listening", "0"],
+            ],
+        ),
+        (
+            "-A rose",
+            vec![vec!["208017552", "LINUX-1", "208017553", "LINUX-2", "rose0", "1", "2", "established"]],
+        ),
+        (
+            "-Sn",
+            vec![vec!["127.0.0.1", "80", "40000", "16", "5", "established", "10.0.0.1", "10.0.0.10", "4246"]],
+        ),
+    ] {
+        let rows = run(own.to_str().unwrap(), &format!("{words} --json")).out;
+        let rows: Vec<Vec<String>> =
+            rows.iter().filter(|row| !row.is_empty()).map(|row| values(row)).collect();
+        for wanted in numbers {
+            let has = |row: &&Vec<String>| wanted.iter().all(|value| row.iter().any(|found| found == value));
+            assert!(rows.iter().find(has).is_some(), "{words}: no row with {wanted:?}: {rows:#?}");
+        }
+    }
     let sctp = run(own.to_str().unwrap(), "-Sn");
     assert_eq!(
         sctp.out[2],
         "sctp      16      5 127.0.0.1:80            127.0.0.1:40000         ESTABLISHED"
     );
+}
+
+/// Every value of a JSON object, as text.
+fn values(row: &str) -> Vec<String> {
+    fn of(value: &serde_json::Value, values: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Array(items) => items.iter().for_each(|item| of(item, values)),
+            serde_json::Value::Object(members) => members.values().for_each(|member| of(member, values)),
+            serde_json::Value::String(text) => values.push(text.clone()),
+            other => values.push(other.to_string()),
+        }
+    }
+    let mut values = Vec::new();
+    of(&serde_json::from_str(row).unwrap_or_else(|error| panic!("{row}: {error}")), &mut values);
+    values
 }
 
 #[test]
@@ -384,12 +433,14 @@ fn the_name_in_messages_is_the_one_it_was_called_by() {
 }
 
 #[test]
-fn others_programs_are_told_as_the_original_does_without_privilege() {
+fn every_command_line_does_the_same_without_privilege() {
     if !possible() {
         return;
     }
     let namespace = NetNs::enter().unwrap();
-    let (mut holder, pipe) = holder();
+    let (mut holder, pipe) = hold_as("/odd/na\x1b[1mme with words", &[("ENETSTAT_ODD", "1")]);
+    let peer = Peer::new(&namespace).unwrap();
+    let hard = sockets::hard(&peer).unwrap();
     // nobody must be able to reach the program, wherever the build directory is.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("netstat");
@@ -400,14 +451,28 @@ fn others_programs_are_told_as_the_original_does_without_privilege() {
         let mut command = Command::new(program);
         did(command.arg0("netstat").args(words).uid(65_534).gid(65_534))
     };
-    for line in ["-tanp", "-xanp", "-anp", "-p", "-A ax25 -p"] {
-        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        let same = (0..10).any(|_| as_nobody("netstat", &words) == as_nobody(path.to_str().unwrap(), &words));
-        assert!(same, "{:?}\n{:?}", as_nobody("netstat", &words), as_nobody(path.to_str().unwrap(), &words));
+    let asking = ["-tanp", "-xanp", "-anp", "-p", "-A ax25 -p", "-laputxw", "-apWeo"];
+    let asking = asking.map(|line| line.split(' ').map(str::to_owned).collect());
+    // Of the others each second one, which are still more than twice those that people type.
+    let lines: Vec<Vec<String>> = command_lines().into_iter().step_by(2).chain(asking).collect();
+    assert!(lines.len() > 250, "{}", lines.len());
+    let mut different = Vec::new();
+    for words in &lines {
+        let same = (0..10).any(|_| as_nobody("netstat", words) == as_nobody(path.to_str().unwrap(), words));
+        if !same {
+            let both = [as_nobody("netstat", words), as_nobody(path.to_str().unwrap(), words)];
+            different.push(format!("{words:?}: {both:?}"));
+        }
     }
+    assert!(
+        different.is_empty(),
+        "{} differ\n{}",
+        different.len(),
+        different[..different.len().min(5)].join("\n")
+    );
     drop(holder.stdin.take());
     holder.wait().unwrap();
-    drop((namespace, pipe));
+    drop((hard, peer, namespace, pipe));
 }
 
 #[test]
@@ -427,6 +492,148 @@ fn continuous_listings_repeat_until_nobody_reads() {
     // The reader is gone with the lines: what the original dies of, too.
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGPIPE));
     drop((namespace, listener));
+}
+
+/// Displays that are no listing of sockets, by the program itself: what anybody sees, and what only root does.
+#[test]
+fn other_displays_are_the_same_to_everybody() {
+    if !possible() || Command::new("ip").arg("-V").output().is_err() {
+        return;
+    }
+    let namespace = NetNs::enter().unwrap();
+    network::build(network::Network::Full);
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.join_multicast_v4(&[239, 1, 2, 3].into(), &[10, 1, 0, 1].into()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("netstat");
+    std::fs::copy(program::find("enetstat").unwrap(), &path).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(directory.path(), open).unwrap();
+    let run = |program: &Path, words: &str, user: u32| {
+        let mut command = Command::new(program);
+        did(command.arg0("netstat").args(words.split(' ')).uid(user).gid(user))
+    };
+    let mut different = Vec::new();
+    for words in [
+        "-rn",
+        "-rne",
+        "-rnee",
+        "-rn6",
+        "-rn46",
+        "-rnC",
+        "-rnv",
+        "-nr",
+        "--route -n",
+        "-rn -A inet6",
+        "-rN",
+        "-Fn",
+        "-Cn",
+        "-i",
+        "-ia",
+        "-ie",
+        "-iae",
+        "-in",
+        "--interfaces",
+        "-gn",
+        "-gn4",
+        "-gna",
+        "--groups -n",
+        "-M",
+        "-Mn",
+        "-Me",
+        "-s",
+        "-st",
+        "-su",
+        "-sw",
+        "-sS",
+        "-s6",
+        "-stu",
+        "-swt",
+        "-st6",
+        "-s4",
+        "--statistics --tcp",
+        "-r -A unix",
+        "-r -A ax25",
+        "-r -A ipx",
+        "-r -A ddp",
+        "-ri",
+        "-rg",
+        "-is",
+        "-gs",
+        "-Ms",
+        "-rnx",
+        "-ti",
+        "-np -r",
+    ] {
+        for user in [0, 65_534] {
+            let (theirs, ours) = (Path::new("netstat"), path.as_path());
+            let same = (0..20).any(|_| run(theirs, words, user) == run(ours, words, user));
+            if !same && !(words.starts_with("-M") && tracks_connections()) {
+                let both = [run(theirs, words, user), run(ours, words, user)];
+                different.push(format!("{words} as {user}: {both:#?}"));
+            }
+        }
+    }
+    assert!(
+        different.is_empty(),
+        "{} differ\n{}",
+        different.len(),
+        different[..different.len().min(5)].join("\n")
+    );
+    assert!(run(&path, "-rn", 65_534).out.iter().any(|line| line.starts_with("10.20.0.0 ")));
+    drop((namespace, socket));
+}
+
+/// `-M` works where the kernel tracks connections, and in no kernel of this century for the original.
+fn tracks_connections() -> bool {
+    Path::new("/proc/sys/net/netfilter/nf_conntrack_count").exists()
+}
+
+/// The first two rounds of each, side by side.
+#[test]
+fn the_first_two_rounds_are_the_same() {
+    if !possible() {
+        return;
+    }
+    let namespace = NetNs::enter().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let named = std::os::unix::net::UnixListener::bind_addr(
+        &<std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(
+            b"rounds",
+        )
+        .unwrap(),
+    );
+    let (_directory, path) = named_netstat();
+    let start = |program: &Path, words: &str| {
+        let mut command = Command::new(program);
+        command.arg0("netstat").args(words.split(' ')).stdin(Stdio::null()).stdout(Stdio::piped());
+        sys::die_with_parent(&mut command);
+        command.stderr(Stdio::piped()).env("LC_ALL", "C").spawn().unwrap()
+    };
+    // All wait for their second round at once. -g is not among them: in its second round the original reads the groups of
+    // one family as those of the other, and shows what its stack held.
+    let words = ["-ltnc", "-tanpc", "-lxc", "-rnc", "-rn6c", "-ic", "-iec", "-stc", "-anc -W", "-c -ltn 5"];
+    let both: Vec<_> =
+        words.iter().map(|words| [start(Path::new("netstat"), words), start(&path, words)]).collect();
+    for (words, both) in words.iter().zip(both) {
+        let once = words.replacen('c', "", 1).replace("- ", "");
+        let once = did(Command::new("netstat").args(once.split(' ')));
+        // Counters are shown once in spite of -c, and the table of interfaces has one title.
+        let wanted = match *words {
+            "-stc" => once.out.len() - 1,
+            _ => 2 * (once.out.len() - 1) - usize::from(words.starts_with("-i")),
+        };
+        let [theirs, ours] = both.map(|mut child| {
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let read: Vec<String> = lines.map_while(Result::ok).take(wanted).collect();
+            child.kill().unwrap();
+            let output = child.wait_with_output().unwrap();
+            (read, String::from_utf8_lossy(&output.stderr).into_owned())
+        });
+        assert_eq!(ours, theirs, "{words}");
+        assert_eq!(ours.0.len(), wanted, "{words}: {ours:?}");
+    }
+    drop((namespace, listener, named));
 }
 
 #[test]

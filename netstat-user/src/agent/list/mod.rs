@@ -10,11 +10,13 @@ mod json;
 mod kill;
 mod lodger;
 mod others;
+mod peers;
 mod place;
 mod sctp;
 mod unix;
 
 use crate::agent::lookup;
+use crate::agent::unowned::Unowned;
 use crate::args::plan::ListPlan;
 use crate::exit::Outcome;
 use crate::kernel::selinux;
@@ -173,7 +175,7 @@ impl Lister<'_> {
                 if written.is_ok()
                     && let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders)
                 {
-                    layout.inet(&mut out.buf, row, extra(holders, row.inode.into(), label, &lodging), names);
+                    layout.inet(&mut out.buf, row, of_row(plan, holders, row, label, &lodging), names);
                     extras::details(&mut out.buf, plan.details, row, payload);
                     written = out.piece();
                 }
@@ -247,7 +249,7 @@ impl Lister<'_> {
                         if naming.hosts {
                             hosts.extend([row.local.addr, row.foreign.addr]);
                         } else {
-                            let extra = extra(holders, row.inode.into(), &label, &lodging);
+                            let extra = of_row(plan, holders, row, &label, &lodging);
                             layout.measure(row, extra, &mut self.names);
                         }
                     });
@@ -276,7 +278,7 @@ impl Lister<'_> {
                 for (row, _) in table.held.iter().flatten() {
                     let lodging =
                         self.lodger.admit(row.cgroup, row.inode.into(), holders).unwrap_or_default();
-                    let extra = extra(holders, row.inode.into(), &place.label, &lodging);
+                    let extra = of_row(plan, holders, row, &place.label, &lodging);
                     layout.measure(row, extra, &mut self.names);
                 }
                 for closed in round.of(place.inum(), table.wanted) {
@@ -382,4 +384,20 @@ impl Lister<'_> {
 fn extra<'a>(holders: &'a Holders, inode: u64, netns: &'a [u8], lodging: &'a Lodging) -> Extra<'a> {
     let (program, context) = (holders.text(inode), holders.context(inode));
     Extra { program, context, netns, lodging: Some(lodging) }
+}
+
+/// The same of an inet socket; with `-v` it says why nobody is named.
+fn of_row<'a>(
+    plan: &ListPlan,
+    holders: &'a Holders,
+    row: &SockRow,
+    netns: &'a [u8],
+    lodging: &'a Lodging,
+) -> Extra<'a> {
+    let mut extra = extra(holders, row.inode.into(), netns, lodging);
+    if plan.verbose && extra.program.is_none() {
+        let why = holders.unowned(row.inode.into(), |denied| Unowned::of_row(row, denied));
+        extra.program = why.map(Unowned::text);
+    }
+    extra
 }
