@@ -5,6 +5,8 @@ mod displays;
 mod filters;
 mod masquerade;
 mod network;
+mod numbers;
+mod rounds;
 mod sockets;
 mod statistics;
 mod tables;
