@@ -111,7 +111,7 @@ const FILTERS: [(&str, &str); 14] = [
     (
         "src HOST, dst HOST",
         "local or foreign address: ADDRESS, ADDRESS/LENGTH, ADDRESS:PORT, *:PORT, a host name, or the path of a unix \
-        socket with *, ? and [...] (/run/*, unix:NAME). IPv6 addresses in brackets when a port follows. inet: or inet6: before it \
+        socket, or of the one at its other end, with *, ? and [...] (/run/*, unix:NAME). IPv6 addresses in brackets when a port follows. inet: or inet6: before it \
         leaves that family alone",
     ),
     (
@@ -123,7 +123,7 @@ const FILTERS: [(&str, &str); 14] = [
     ("fwmark MARK[/MASK]", "mark of the socket (as root)"),
     (
         "cgroup PATH",
-        "the socket belongs to this cgroup (version 2): the path of its directory, or its path in the hierarchy",
+        "the socket belongs to this cgroup (version 2): the path of its directory, or its path in the hierarchy, of which / is the root",
     ),
     ("autobound", "the kernel chose its port"),
     ("not EXPR, ! EXPR", "the opposite"),

@@ -188,6 +188,9 @@ impl JsonBsd {
         holding.put(&mut object);
         if let Some(peer) = &socket.peer {
             object.integer(More::UnixPeer, peer.inode);
+            if let Some(cookie) = peer.cookie {
+                object.integer64(More::UnixPeerCookie, cookie.get());
+            }
             if !peer.path.is_empty() {
                 object.bytes(More::UnixPeerPath, More::UnixPeerPathHex, &shown_path(&peer.path));
             }
