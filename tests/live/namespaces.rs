@@ -166,6 +166,107 @@ fn every_display_has_every_namespace() -> Result<()> {
     Ok(())
 }
 
+/// Displays of BSD's netstat that are of a namespace: words, a piece of the row that is in the named one alone, and whether
+/// the row has a column or a title says where it is.
+const BSD: &[(&str, &str, bool)] = &[
+    ("-an -p tcp", ".7117 ", true),
+    ("-anx -p tcp", ".7117 ", true),
+    ("-Ln", ".7117", true),
+    ("-rn", "198.51.100/24 ", true),
+    ("-rna", "198.51.100.1 ", true),
+    ("-in", "eshown ", true),
+    ("-I eshown -n", "eshown ", true),
+    ("-gan", " eshown", true),
+    ("-a -f unix", "@shown", true),
+    ("-f route", "rtnl ", true),
+    ("-o", "4242 ", true),
+    ("-B", "eshown ", true),
+    ("-w 0.01 -q 2 -I eshown", " 0 ", true),
+    ("-is -I eshown", "ip6 on eshown:", false),
+    ("-s -p tcp", "tcp:", false),
+    ("-m", "sockets:", false),
+    ("-rs", "routing:", false),
+];
+
+#[test]
+fn every_display_of_bsd_has_every_namespace() -> Result<()> {
+    let Some(_) = need(Need::Anything)? else { return Ok(()) };
+    let named = Named::new("bsd")?;
+    for words in [
+        "link add eshown type veth peer name epeer",
+        "addr add 198.51.100.1/24 dev eshown",
+        "link set eshown up",
+        "link set epeer up",
+        "nexthop add id 4242 via 198.51.100.2 dev eshown",
+    ] {
+        ip(&format!("-n {} {words}", named.0))?;
+    }
+    let sockets = within(&named, || {
+        let name =
+            <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(
+                b"shown",
+            )?;
+        let reader = rustix::net::socket(
+            rustix::net::AddressFamily::PACKET,
+            rustix::net::SocketType::RAW,
+            Some(rustix::net::Protocol::from_raw(std::num::NonZeroU32::new(0x0300).context("a protocol")?)),
+        )?;
+        Ok((
+            TcpListener::bind("127.0.0.1:7117")?,
+            std::os::unix::net::UnixListener::bind_addr(&name)?,
+            reader,
+        ))
+    })?;
+    let inum = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(format!("/run/netns/{}", named.0))?);
+    let bsd = |line: &str, more: &[&str]| {
+        let words: Vec<&str> =
+            ["--bsd"].into_iter().chain(line.split(' ')).chain(more.iter().copied()).collect();
+        shown(&words)
+    };
+    for &(line, row, column) in BSD {
+        // A packet socket of all interfaces has no name of one.
+        let row = if line == "-B" { "*" } else { row };
+        let all = bsd(line, &["--all-netns"])?;
+        let of = |text: &str| text.split_whitespace().next() == Some(named.0.as_str());
+        if column {
+            let found = all.lines().any(|text| of(text) && text.contains(row));
+            ensure!(
+                found && all.lines().any(|text| text.split_whitespace().next() == Some("Netns")),
+                "{line}: {all}"
+            );
+        } else {
+            let title = format!("Network namespace {}\n", named.0);
+            let below = all.split_once(&title).with_context(|| format!("{line}: {all}"))?.1;
+            let below = below.split("Network namespace ").next().unwrap_or_default();
+            ensure!(below.lines().any(|text| text.starts_with(row)), "{line}: {all}");
+        }
+        let one = bsd(line, &["-j", &named.0])?;
+        ensure!(one.contains(row.trim()) && !one.contains("Netns"), "{line}: {one}");
+        let json = bsd(line, &["--all-netns", "--json"])?;
+        let ours = format!("\"enetstat.netns\":{inum},");
+        ensure!(json.lines().any(|text| text.contains(&ours)), "{line}: {json}");
+        for text in json.lines() {
+            let value: serde_json::Value = serde_json::from_str(text)?;
+            ensure!(value["enetstat.netns"].is_u64(), "{line}: {text}");
+        }
+    }
+    // In the other persona's words and spelling.
+    let queues = shown(&["--listen-queues", "-n", "--all-netns"])?;
+    ensure!(label(&queues, " 127.0.0.1:7117")? == named.0, "{queues}");
+    // An interface that is nowhere is said to be nowhere.
+    for line in ["-I nosuchlink", "-w 0.01 -q 1 -I nosuchlink"] {
+        let words: Vec<&str> = ["--bsd", "--all-netns"].into_iter().chain(line.split(' ')).collect();
+        let output = program::command(&words)?.output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.code() == Some(2) && said.contains("no interface is called \"nosuchlink\""),
+            "{said}"
+        );
+    }
+    drop(sockets);
+    Ok(())
+}
+
 /// One comes while the trace runs, is told of by name, and goes at once when it is deleted, though it was listed.
 #[test]
 fn they_come_and_go_while_traced() -> Result<()> {

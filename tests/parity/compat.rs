@@ -1,12 +1,10 @@
 //! `--compat`, and the name `netstat`, beside the installed net-tools: standard output, standard error and exit code,
 //! byte for byte.
 
-use crate::{hold_as, holder, netstat};
-use netstat_tests::{NetNs, need, program, sys};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::os::fd::{FromRawFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use crate::{hold_as, netstat, sockets};
+use netstat_tests::peer::Peer;
+use netstat_tests::{NetNs, need, program};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -201,13 +199,13 @@ fn command_lines() -> Vec<Vec<String>> {
 
 /// What a program did, with the running of its timers left out.
 #[derive(Debug, PartialEq)]
-struct Did {
-    out: Vec<String>,
-    err: String,
-    code: Option<i32>,
+pub struct Did {
+    pub out: Vec<String>,
+    pub err: String,
+    pub code: Option<i32>,
 }
 
-fn did(command: &mut Command) -> Did {
+pub fn did(command: &mut Command) -> Did {
     let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     Did {
@@ -234,7 +232,7 @@ fn theirs(words: &[String]) -> Did {
 }
 
 /// A directory with our program under the name `netstat`.
-fn named_netstat() -> (tempfile::TempDir, PathBuf) {
+pub fn named_netstat() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("netstat");
     std::os::unix::fs::symlink(program::find("enetstat").expect("it is built"), &path).expect("a link");
@@ -242,7 +240,7 @@ fn named_netstat() -> (tempfile::TempDir, PathBuf) {
 }
 
 /// Whether this test can run, which it says when it cannot.
-fn possible() -> bool {
+pub fn possible() -> bool {
     if !rustix::process::geteuid().is_root() {
         need::skip("needs root for a network namespace of its own");
         return false;
@@ -288,6 +286,20 @@ fn every_command_line_does_the_same() {
     let namespace = NetNs::enter().unwrap();
     // A name of 19 bytes and more that does not end where it may be cut, with characters that a terminal obeys.
     let (mut holder, pipe) = hold_as("/odd/na\x1b[1mme with words\x07 and more", &[("ENETSTAT_ODD", "1")]);
+    let peer = Peer::new(&namespace).unwrap();
+    let hard = sockets::hard(&peer).unwrap();
+    // The sockets are there: empty tables would agree too.
+    let seen = theirs(&["-anpe".to_owned()]);
+    let odd = ["@forged", "/a\n", "esc\x1b[31m", "warning, got bogus unix line."];
+    for wanted in odd.into_iter().chain(sockets::STATES).chain(sockets::HARD) {
+        let found =
+            seen.err.contains(wanted) || seen.out.iter().any(|line| format!("{line}\n").contains(wanted));
+        assert!(found, "no {wanted:?}: {seen:?}");
+    }
+    // A listener whose queue is full, and one who waits before it.
+    let queue =
+        |line: &String| line.starts_with("tcp        1      0 127.0.0.1:") && line.contains(" LISTEN ");
+    assert!(seen.out.iter().any(queue), "{seen:?}");
     let (directory, path) = named_netstat();
     let mut different = Vec::new();
     let lines = command_lines();
@@ -315,17 +327,9 @@ fn every_command_line_does_the_same() {
     let (all, wrong) = (lines.len(), different.len());
     assert!(different.is_empty(), "{wrong} of {all} differ\n{}", different[..wrong.min(20)].join("\n"));
     assert!(all > 500, "{all}");
-    // The sockets were there: empty tables would agree too.
-    let seen = theirs(&["-anpe".to_owned()]);
-    for wanted in ["TIME_WAIT", "SYN_RECV", "@forged", "/a\n", "esc\x1b[31m", "warning, got bogus unix line."]
-    {
-        let found =
-            seen.err.contains(wanted) || seen.out.iter().any(|line| format!("{line}\n").contains(wanted));
-        assert!(found, "no {wanted:?}: {seen:?}");
-    }
     drop(holder.stdin.take());
     holder.wait().unwrap();
-    drop((namespace, pipe, directory));
+    drop((hard, peer, namespace, pipe, directory));
 }
 
 /// Families that this kernel may not have are shown from files that stand in for /proc, to both programs.
@@ -367,11 +371,53 @@ fn families_that_few_kernels_have_are_shown_the_same() {
     let own = program::find("enetstat").unwrap();
     assert_eq!(run(own.to_str().unwrap(), words).out[0], run("netstat", words).out[0]);
     assert_eq!(run(own.to_str().unwrap(), "-A netrom,rose"), run("netstat", "-A netrom,rose"));
+    // JSON has the numbers of each row.
+    for (words, numbers) in [
+        ("-A ax25", vec![vec!["LINUX-2", "LINUX-1", "ax0", "established", "1", "2", "7", "9"]]),
+        (
+            "-A netrom",
+            vec![
+                vec!["LINUX-1", "LINUX-2", "LINUX-3", "nr0", "established", "1", "2", "7", "9"],
+                vec!["LINUX-12", "*", "LINUX-13", "nr1", "listening", "0"],
+            ],
+        ),
+        (
+            "-A rose",
+            vec![vec!["208017552", "LINUX-1", "208017553", "LINUX-2", "rose0", "1", "2", "established"]],
+        ),
+        (
+            "-Sn",
+            vec![vec!["127.0.0.1", "80", "40000", "16", "5", "established", "10.0.0.1", "10.0.0.10", "4246"]],
+        ),
+    ] {
+        let rows = run(own.to_str().unwrap(), &format!("{words} --json")).out;
+        let rows: Vec<Vec<String>> =
+            rows.iter().filter(|row| !row.is_empty()).map(|row| values(row)).collect();
+        for wanted in numbers {
+            let has = |row: &&Vec<String>| wanted.iter().all(|value| row.iter().any(|found| found == value));
+            assert!(rows.iter().find(has).is_some(), "{words}: no row with {wanted:?}: {rows:#?}");
+        }
+    }
     let sctp = run(own.to_str().unwrap(), "-Sn");
     assert_eq!(
         sctp.out[2],
         "sctp      16      5 127.0.0.1:80            127.0.0.1:40000         ESTABLISHED"
     );
+}
+
+/// Every value of a JSON object, as text.
+fn values(row: &str) -> Vec<String> {
+    fn of(value: &serde_json::Value, values: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Array(items) => items.iter().for_each(|item| of(item, values)),
+            serde_json::Value::Object(members) => members.values().for_each(|member| of(member, values)),
+            serde_json::Value::String(text) => values.push(text.clone()),
+            other => values.push(other.to_string()),
+        }
+    }
+    let mut values = Vec::new();
+    of(&serde_json::from_str(row).unwrap_or_else(|error| panic!("{row}: {error}")), &mut values);
+    values
 }
 
 #[test]
@@ -384,12 +430,14 @@ fn the_name_in_messages_is_the_one_it_was_called_by() {
 }
 
 #[test]
-fn others_programs_are_told_as_the_original_does_without_privilege() {
+fn every_command_line_does_the_same_without_privilege() {
     if !possible() {
         return;
     }
     let namespace = NetNs::enter().unwrap();
-    let (mut holder, pipe) = holder();
+    let (mut holder, pipe) = hold_as("/odd/na\x1b[1mme with words", &[("ENETSTAT_ODD", "1")]);
+    let peer = Peer::new(&namespace).unwrap();
+    let hard = sockets::hard(&peer).unwrap();
     // nobody must be able to reach the program, wherever the build directory is.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("netstat");
@@ -400,79 +448,26 @@ fn others_programs_are_told_as_the_original_does_without_privilege() {
         let mut command = Command::new(program);
         did(command.arg0("netstat").args(words).uid(65_534).gid(65_534))
     };
-    for line in ["-tanp", "-xanp", "-anp", "-p", "-A ax25 -p"] {
-        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        let same = (0..10).any(|_| as_nobody("netstat", &words) == as_nobody(path.to_str().unwrap(), &words));
-        assert!(same, "{:?}\n{:?}", as_nobody("netstat", &words), as_nobody(path.to_str().unwrap(), &words));
+    let asking = ["-tanp", "-xanp", "-anp", "-p", "-A ax25 -p", "-laputxw", "-apWeo"];
+    let asking = asking.map(|line| line.split(' ').map(str::to_owned).collect());
+    // Of the others each second one, which are still more than twice those that people type.
+    let lines: Vec<Vec<String>> = command_lines().into_iter().step_by(2).chain(asking).collect();
+    assert!(lines.len() > 250, "{}", lines.len());
+    let mut different = Vec::new();
+    for words in &lines {
+        let same = (0..10).any(|_| as_nobody("netstat", words) == as_nobody(path.to_str().unwrap(), words));
+        if !same {
+            let both = [as_nobody("netstat", words), as_nobody(path.to_str().unwrap(), words)];
+            different.push(format!("{words:?}: {both:?}"));
+        }
     }
+    assert!(
+        different.is_empty(),
+        "{} differ\n{}",
+        different.len(),
+        different[..different.len().min(5)].join("\n")
+    );
     drop(holder.stdin.take());
     holder.wait().unwrap();
-    drop((namespace, pipe));
-}
-
-#[test]
-fn continuous_listings_repeat_until_nobody_reads() {
-    if !possible() {
-        return;
-    }
-    let namespace = NetNs::enter().unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let once = did(Command::new("netstat").arg("-ltn")).out;
-    let mut child = program::command(&["--compat", "-ltnc", "0.1"]).unwrap();
-    let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let wanted = once.len() - 1;
-    let read: Vec<String> = lines.map_while(Result::ok).take(2 * wanted).collect();
-    assert_eq!(read, [&once[..wanted], &once[..wanted]].concat());
-    // The reader is gone with the lines: what the original dies of, too.
-    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGPIPE));
-    drop((namespace, listener));
-}
-
-#[test]
-fn write_errors_are_ignored() {
-    for words in [&["--compat", "-tan"][..], &["--compat", "-h"], &["--compat", "-V"], &["--compat", "-xa"]] {
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        let output = program::command(words).unwrap().stdout(full).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{words:?}");
-    }
-}
-
-#[test]
-fn a_terminal_gets_no_control_characters() {
-    if !rustix::process::geteuid().is_root() {
-        return need::skip("needs root for a network namespace of its own");
-    }
-    let namespace = NetNs::enter().unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("a\x1b[31mred");
-    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let (mut ours, theirs) = terminal();
-    let mut command = program::command(&["--compat", "-lx"]).unwrap();
-    command.stdout(theirs).status().unwrap();
-    // The end of input of a terminal is an error once nobody has its other side, which the command holds.
-    drop(command);
-    let mut seen = Vec::new();
-    let _ = ours.read_to_end(&mut seen);
-    let seen = String::from_utf8(seen).unwrap();
-    assert!(seen.contains("/a.[31mred\r\n") && !seen.contains('\x1b'), "{seen:?}");
-    let raw = did(&mut program::command(&["--compat", "-lx"]).unwrap()).out;
-    assert!(raw.iter().any(|line| line.ends_with("/a\x1b[31mred")), "{raw:?}");
-    drop((namespace, listener));
-}
-
-/// Both sides of a pseudo-terminal.
-fn terminal() -> (File, OwnedFd) {
-    let (mut ours, mut theirs) = (-1, -1);
-    let nothing = std::ptr::null_mut();
-    // SAFETY: the two integers live until the call returns; name, settings and size may be null.
-    let result = unsafe {
-        libc::openpty(&raw mut ours, &raw mut theirs, nothing, std::ptr::null_mut(), std::ptr::null_mut())
-    };
-    sys::checked(result).expect("a terminal");
-    // SAFETY: the call has just given us this descriptor.
-    let ours = unsafe { File::from_raw_fd(ours) };
-    // SAFETY: the same for the other.
-    let theirs = unsafe { OwnedFd::from_raw_fd(theirs) };
-    (ours, theirs)
+    drop((hard, peer, namespace, pipe));
 }

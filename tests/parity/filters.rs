@@ -243,6 +243,102 @@ fn filters_select_what_ss_selects() {
     end_of((namespace, holder, pipe));
 }
 
+/// Filters of unix sockets. ss does not look for paths of other ends, so what it makes of them is not the measure.
+const UNIX: &[&str] = &[
+    "",
+    "src *",
+    "dst *",
+    "src unix:*",
+    "src *socket",
+    "src *SOCKET",
+    "src @*",
+    "src @parity*",
+    "not src @*",
+    "src [!@]*",
+    "src unix:[/@]*",
+    "src *a\\ b",
+    "src *esc*",
+    "src unix:",
+    "state listening",
+    "state established",
+    "state unconnected",
+    "state closed",
+    "state connected",
+    "state all",
+    "exclude listening",
+    "exclude established",
+    "autobound",
+    "not autobound",
+    "sport > 0",
+    "sport = 5",
+    "sport < 1",
+    "sport != 5",
+    "dev lo",
+    "dev != lo",
+    "fwmark 0",
+    "fwmark 5",
+    "src 127.0.0.1",
+    "not src 127.0.0.1",
+    "dst 0.0.0.0",
+    "src *socket or src @*",
+    "( src *socket or src @* ) and not autobound",
+    "state listening src @*",
+    "src *s* src *k*",
+];
+
+#[test]
+fn filters_of_unix_sockets_select_what_ss_selects() {
+    let Some((namespace, holder, pipe)) = world() else { return };
+    let inodes = |output: &Output, column: usize| {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // A path with a newline makes two lines, and the inode is in the last.
+        let of = |line: &str| {
+            let mut words = line.split_whitespace().rev();
+            words.nth(column).and_then(|word| word.parse().ok())
+        };
+        let mut inodes: Vec<u64> = text.lines().filter_map(of).collect();
+        // ss does not show those that nobody has accepted.
+        inodes.retain(|inode| *inode != 0);
+        inodes.sort_unstable();
+        inodes
+    };
+    let (mut different, mut few) = (Vec::new(), 0);
+    let all = inodes(&enetstat(&["-xanH", "--columns", "inode"], None), 0).len();
+    for filter in UNIX {
+        let words: Vec<&str> = match filter.split_once("a\\ b") {
+            Some(_) => vec!["src", "*a\\ b"],
+            None => filter.split_whitespace().collect(),
+        };
+        let both = || {
+            let theirs = ss(&[&["-xanH"], &words[..]].concat(), None).unwrap();
+            let mine = enetstat(&[&["-xanH", "--columns", "inode"], &words[..]].concat(), None);
+            (inodes(&theirs, 2), inodes(&mine, 0), String::from_utf8_lossy(&mine.stderr).into_owned())
+        };
+        let same = (0..3).map(|_| both()).find(|(theirs, mine, said)| theirs == mine && said.is_empty());
+        match same {
+            Some((_, mine, _)) => few += usize::from(!mine.is_empty() && mine.len() < all),
+            None => different.push(format!("{filter}: {:?}", both())),
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+    assert!(few > 15, "{few} of {all}");
+    // A path with a newline is a path, not another socket.
+    let listed = String::from_utf8(enetstat(&["-xan"], None).stdout).unwrap();
+    assert!(listed.contains("/new\\x0aline\n"), "{listed}");
+    assert!(!listed.lines().any(|line| line.contains(" 777 ") && !line.contains("\\x0a")), "{listed}");
+    assert!(listed.contains("/forged\\x0a0000000000000000: 00000003 "), "{listed}");
+    // The other ends: those that are connected to the path, whoever made them.
+    let columns = ["-xanH", "--columns", "inode,local"];
+    let there = |words: &[&str]| {
+        let text = enetstat(&[&columns[..], words].concat(), None).stdout;
+        String::from_utf8(text).unwrap().lines().count()
+    };
+    assert_eq!(there(&["dst", "*/socket"]), 1);
+    assert_eq!(there(&["state", "established", "dst", "*/SOCKET", "autobound"]), 1);
+    assert_eq!(there(&["state", "listening", "dst", "*/socket"]), 0);
+    end_of((namespace, holder, pipe));
+}
+
 #[test]
 fn records_are_read_and_written_as_ss_does() {
     let Some((namespace, holder, pipe)) = world() else { return };

@@ -5,6 +5,8 @@ mod displays;
 mod filters;
 mod masquerade;
 mod network;
+mod numbers;
+mod rounds;
 mod sockets;
 mod statistics;
 mod tables;
@@ -27,6 +29,12 @@ fn masked(line: &str) -> String {
     // netstat reads /proc, which does not tell the backlog limit of a listener: it prints 0.
     if line.starts_with("tcp") && line.contains(" LISTEN ") {
         line.replace_range(13..19, "  MASK");
+    }
+    // sock_diag tells how often the answer to a SYN was sent again, /proc how often its timer came, which it does while an
+    // accept that waits for data holds the answer back.
+    if let Some(at) = line.rfind("/0)").filter(|_| line.contains(" SYN_RECV ")) {
+        let start = line[..at].rfind('/').map_or(at, |slash| slash + 1);
+        line.replace_range(start..at, "N");
     }
     // Timers run on between the two programs. Those that do not run are the same.
     if let (Some(open), Some(slash)) = (line.rfind('('), line.rfind('(').and_then(|at| line[at..].find('/')))
@@ -160,6 +168,8 @@ fn masks_hide_nothing_else() {
     assert_eq!(masked(row), row.replace("   128", "  MASK"));
     let row = "tcp        0    128 127.0.0.1:22            127.0.0.1:9             TIME_WAIT   timewait (59.89/0/0)";
     assert_eq!(masked(row), row.replace("59.89", "SECONDS"));
+    let row = "tcp        0      0 127.0.0.1:1             127.0.0.1:2             SYN_RECV    on (0.50/3/0)";
+    assert_eq!(masked(row), row.replace("0.50/3", "SECONDS/N"));
     let title = "Active Internet connections (servers and established)";
     assert_eq!(masked(title), title);
 }

@@ -1,5 +1,6 @@
 //! Sockets in as many states as one process can hold them.
 
+use netstat_tests::peer::{ACK, FIN, OWN, Peer};
 use netstat_tests::sys;
 use netstat_tests::traffic::{HalfOpen, Silent, connect_without_waiting, listener, pair, pair_through};
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, ipproto, socket_with};
@@ -158,4 +159,41 @@ pub fn marked() -> io::Result<Box<dyn Any>> {
     sys::set_option(listener.as_fd(), libc::SOL_SOCKET, libc::SO_MARK, 5)?;
     sys::set_option(listener.as_fd(), libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, 1)?;
     Ok(Box::new(listener))
+}
+
+/// States that only a peer holds that does not answer.
+pub const HARD: [&str; 3] = ["FIN_WAIT1", "CLOSING", "LAST_ACK"];
+
+/// Connections with `peer` in these states, and a listener whose queue is full, with those who wait before it.
+pub fn hard(peer: &Peer) -> anyhow::Result<Box<dyn Any>> {
+    let listener = std::net::TcpListener::bind((OWN, 0))?;
+    let port = listener.local_addr()?.port();
+    let open = || -> anyhow::Result<_> {
+        let mut wire = peer.toward(port);
+        wire.open()?;
+        let (stream, _) = listener.accept()?;
+        Ok((wire, stream))
+    };
+    // Its end is told, and nobody says that it came.
+    let (mut wire, first) = open()?;
+    first.shutdown(Shutdown::Write)?;
+    wire.wait(FIN)?;
+    // The same, but the peer's own end comes instead.
+    let (mut wire, closing) = open()?;
+    let unacked = wire.ack;
+    closing.shutdown(Shutdown::Write)?;
+    wire.wait(FIN)?;
+    wire.seq = wire.send_as(FIN | ACK, wire.seq, unacked)?;
+    wire.wait_acked()?;
+    // The peer closes first, and does not say that it heard the answer.
+    let (mut wire, last) = open()?;
+    wire.send(FIN | ACK)?;
+    wire.wait_acked()?;
+    last.shutdown(Shutdown::Write)?;
+    wire.wait(FIN)?;
+    let full = std::net::TcpListener::bind("127.0.0.1:0")?;
+    rustix::net::listen(&full, 0)?;
+    let waiting = [(); 3].map(|()| full.local_addr().and_then(|addr| connect_without_waiting(addr, 6)));
+    let waiting = waiting.into_iter().collect::<io::Result<Vec<_>>>()?;
+    Ok(Box::new((listener, first, closing, last, full, waiting)))
 }

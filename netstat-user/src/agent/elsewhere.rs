@@ -1,10 +1,13 @@
 //! Displays of other network namespaces than the own one.
 
+use super::bsd::NoInterface;
 use super::{bsd, list, statistics, tables};
 use crate::args::Plan;
+use crate::args::bsd::Display;
 use crate::args::plan::Scope;
 use crate::exit::Outcome;
-use crate::render::spaces;
+use crate::render::spaces::{self, Shape};
+use crate::render::statistics::namespace;
 use crate::source::{All, Depth, Netns, chain};
 use anyhow::Context;
 use std::io::{self, Write};
@@ -51,7 +54,13 @@ fn show(plan: &Plan, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send))
 
 /// A round of every namespace, with a column that says which.
 fn everywhere(mut plan: Plan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
+    if let Plan::Bsd(plan) = &plan
+        && let Display::Interval(wanted) = &plan.display
+    {
+        return bsd::intervals(plan, wanted, out, err);
+    }
     let (interval, json) = taken(&mut plan);
+    let form = form(&plan, json);
     let mut complete = true;
     let mut noted = Vec::new();
     let mut note = |note: Vec<u8>| {
@@ -70,34 +79,84 @@ fn everywhere(mut plan: Plan, out: &mut dyn Write, err: &mut dyn Write) -> anyho
         let labels: Vec<Vec<u8>> = all.found.iter().map(Netns::label).collect();
         let width = spaces::width(labels.iter().map(Vec::as_slice));
         let mut page = Vec::new();
+        // Namespaces without the interface that was asked for are none that are shown.
+        let (mut shown_any, mut absent) = (false, None);
         for (netns, label) in all.found.iter().zip(&labels) {
             let (mut text, mut said) = (Vec::new(), Vec::new());
             let shown = netns.run(|| show(&plan, &mut text, &mut said));
-            let shown = shown.map_err(|error| chain(&error));
-            match shown.and_then(|shown| shown.map_err(|error| format!("{error:#}"))) {
-                Ok(outcome) => complete &= outcome.complete,
+            let shown = shown.map_err(|error| anyhow::anyhow!(chain(&error)));
+            match shown.and_then(|shown| shown) {
+                Ok(outcome) => {
+                    shown_any = true;
+                    complete &= outcome.complete;
+                }
+                Err(error) if error.is::<NoInterface>() => {
+                    absent = Some(error);
+                    continue;
+                }
                 Err(error) => {
+                    shown_any = true;
                     complete = false;
                     let label = String::from_utf8_lossy(label);
                     said.extend_from_slice(
-                        format!("enetstat: network namespace {}: {error}\n", label.escape_debug()).as_bytes(),
+                        format!("enetstat: network namespace {}: {error:#}\n", label.escape_debug())
+                            .as_bytes(),
                     );
                 }
             }
             note(said);
             page.clear();
-            if json {
-                page.append(&mut text);
-            } else {
-                spaces::column(&mut page, &text, label, width);
+            match form {
+                Form::Json => page.append(&mut text),
+                Form::Column(shape) => spaces::column(&mut page, &text, label, width, shape),
+                Form::Paragraph => {
+                    namespace(&mut page, label);
+                    page.append(&mut text);
+                }
             }
             out.write_all(&page).context("cannot write to standard output")?;
+        }
+        if let Some(error) = absent.filter(|_| !shown_any) {
+            return Err(error);
         }
         out.flush().context("cannot write to standard output")?;
         match interval {
             Some(interval) => std::thread::sleep(interval),
             None => return Ok(Outcome { complete }),
         }
+    }
+}
+
+/// How a display says which namespace its lines are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// A field of each object.
+    Json,
+    Column(Shape),
+    /// A title before all of it: its lines are sentences.
+    Paragraph,
+}
+
+fn form(plan: &Plan, json: bool) -> Form {
+    match plan {
+        _ if json => Form::Json,
+        Plan::Bsd(plan) => match plan.display {
+            Display::RouteStatistics { .. }
+            | Display::InterfaceStatistics { .. }
+            | Display::Statistics { .. }
+            | Display::MulticastStatistics { .. }
+            | Display::Buffers => Form::Paragraph,
+            Display::Interfaces { .. } | Display::Captures { .. } => Form::Column(Shape::Headed),
+            Display::Sockets(_)
+            | Display::ListenQueues { .. }
+            | Display::Routes { .. }
+            | Display::Interval(_)
+            | Display::Multicast { .. }
+            | Display::Softnet
+            | Display::Nexthops { .. } => Form::Column(Shape::Titled),
+        },
+        Plan::Interfaces(plan) if plan.long => Form::Column(Shape::Blocks),
+        _ => Form::Column(Shape::Titled),
     }
 }
 

@@ -15,6 +15,7 @@ mod reader;
 pub mod statistics;
 pub mod tables;
 pub mod trace;
+mod unowned;
 mod watch;
 mod worker;
 

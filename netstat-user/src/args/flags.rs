@@ -260,7 +260,7 @@ pub struct ListFlags {
     /// JSON, one object a line (see: enetstat schema)
     #[arg(long, help_heading = "How")]
     pub json: bool,
-    /// Say on standard error which sources were refused and what was used instead; with -r, more columns
+    /// Say on standard error which sources were refused and what was used instead; with -p, say why no process is named; with -r, more columns
     #[arg(short = 'v', long, help_heading = "How")]
     pub verbose: bool,
     /// Be net-tools 2.10's netstat, byte for byte, which then reads all the other options; the name `netstat` asks for it, too

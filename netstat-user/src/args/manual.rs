@@ -1,9 +1,11 @@
 //! Manual pages and completions, made from the definitions of the flags and of the columns.
 
 use super::flags::{Flags, Page};
-use super::{bsd, compat};
+use super::{bsd, compat, value};
+use crate::model::TcpState;
 use crate::view::column::COLUMNS;
-use clap::CommandFactory;
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use std::io;
@@ -109,7 +111,7 @@ const FILTERS: [(&str, &str); 14] = [
     (
         "src HOST, dst HOST",
         "local or foreign address: ADDRESS, ADDRESS/LENGTH, ADDRESS:PORT, *:PORT, a host name, or the path of a unix \
-        socket with *, ? and [...] (/run/*, unix:NAME). IPv6 addresses in brackets when a port follows. inet: or inet6: before it \
+        socket, or of the one at its other end, with *, ? and [...] (/run/*, unix:NAME). IPv6 addresses in brackets when a port follows. inet: or inet6: before it \
         leaves that family alone",
     ),
     (
@@ -121,7 +123,7 @@ const FILTERS: [(&str, &str); 14] = [
     ("fwmark MARK[/MASK]", "mark of the socket (as root)"),
     (
         "cgroup PATH",
-        "the socket belongs to this cgroup (version 2): the path of its directory, or its path in the hierarchy",
+        "the socket belongs to this cgroup (version 2): the path of its directory, or its path in the hierarchy, of which / is the root",
     ),
     ("autobound", "the kernel chose its port"),
     ("not EXPR, ! EXPR", "the opposite"),
@@ -247,8 +249,58 @@ fn meaning(long: &str) -> String {
 /// What a shell evaluates to complete command lines.
 pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
     let mut out = Vec::new();
-    clap_complete::generate(shell, &mut Flags::command(), "enetstat", &mut out);
+    let mut command = for_shells();
+    clap_complete::generate(shell, &mut command, "enetstat", &mut out);
+    if shell == clap_complete::Shell::Fish {
+        positional(&mut out, &command);
+        return open_option(&out);
+    }
     out
+}
+
+/// The command as shells are told of it: without the words of a filter, which zsh would wait for before a subcommand, and
+/// with the values of options that are read by a function of ours.
+fn for_shells() -> Command {
+    let whole = Flags::command();
+    let options = whole.get_arguments().filter(|flag| !flag.is_positional()).cloned();
+    let command = Command::new("enetstat").args(options.map(with_values));
+    command.subcommands(whole.get_subcommands().map(|command| command.clone().mut_args(with_values)))
+}
+
+fn with_values(flag: Arg) -> Arg {
+    let columns = || COLUMNS.iter().map(|spec| spec.name).collect();
+    let values: Vec<&'static str> = match flag.get_long() {
+        Some("columns" | "sort") => columns(),
+        Some("protocol") => value::families().to_vec(),
+        Some("state") => TcpState::ALL.iter().map(|state| state.name()).collect(),
+        _ => return flag,
+    };
+    flag.value_parser(PossibleValuesParser::new(values))
+}
+
+/// The script asks whether a subcommand was typed by reading all words before the one at hand; it is told here that the last
+/// of these may be an option whose value is being typed.
+fn open_option(script: &[u8]) -> Vec<u8> {
+    const READS: &str = "    argparse -s (__fish_enetstat_global_optspecs) -- $cmd 2>/dev/null\n";
+    let again = format!("{READS}    or begin\n        set -e cmd[-1]\n    {READS}    end\n");
+    String::from_utf8_lossy(script).replace(READS, &again).into_bytes()
+}
+
+/// What fish is not told: the words that may follow a subcommand.
+fn positional(out: &mut Vec<u8>, command: &Command) {
+    for subcommand in command.get_subcommands() {
+        for word in subcommand.get_positionals() {
+            let values: Vec<_> =
+                word.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+            if !values.is_empty() {
+                let (name, values) = (subcommand.get_name(), values.join(" "));
+                let line = format!(
+                    "complete -c enetstat -n \"__fish_enetstat_using_subcommand {name}\" -f -a \"{values}\"\n"
+                );
+                out.extend_from_slice(line.as_bytes());
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub(crate) use value::state;
 
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
+use plan::Scope;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
@@ -64,7 +65,10 @@ pub fn parse_in(words: impl IntoIterator<Item = OsString>, world: World) -> Resu
         Persona::NetTools => net_tools(&words, world).map(|plan| Plan::Compat(Box::new(plan))),
         Persona::Bsd => {
             let words: Vec<&[u8]> = words.iter().skip(1).map(|word| word.as_encoded_bytes()).collect();
-            bsd::parse(&words).map(|plan| Plan::Bsd(Box::new(plan)))
+            bsd::parse(&words).map(|(plan, scope)| match scope {
+                Scope::Own => Plan::Bsd(Box::new(plan)),
+                scope => Plan::Elsewhere(scope, Box::new(Plan::Bsd(Box::new(plan)))),
+            })
         }
     }
 }

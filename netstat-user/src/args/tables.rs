@@ -49,6 +49,8 @@ pub struct InterfacesPlan {
     pub all: bool,
     /// A block for each, as ifconfig has it.
     pub long: bool,
+    /// Not the first round of several: no title.
+    pub again: bool,
     pub interval: Option<Duration>,
     pub json: bool,
     pub verbose: bool,
@@ -149,7 +151,15 @@ pub fn plan(flags: &ListFlags) -> Result<Option<Plan>, UsageError> {
         }),
         "-i" => {
             let long = flags.extend > 0;
-            Plan::Interfaces(InterfacesPlan { all: flags.all, long, interval, json, verbose, compat: false })
+            Plan::Interfaces(InterfacesPlan {
+                all: flags.all,
+                long,
+                again: false,
+                interval,
+                json,
+                verbose,
+                compat: false,
+            })
         }
         "-g" => {
             let families = families(&both);

@@ -32,11 +32,13 @@ pub fn state(text: &str) -> Result<TcpState, String> {
 
 /// An address family by one of the names that net-tools knows.
 pub fn family(text: &str) -> Result<Family, String> {
-    Family::named(text.as_bytes()).ok_or_else(|| {
-        // net-tools' own name of Econet is none of those that it takes.
-        let names = Family::ALL.map(|family| if family == Family::Econet { "econet" } else { family.name() });
-        format!("not an address family; the families are {}", names.join(", "))
-    })
+    Family::named(text.as_bytes())
+        .ok_or_else(|| format!("not an address family; the families are {}", families().join(", ")))
+}
+
+/// What the families are called. net-tools' own name of Econet is none of those that it takes.
+pub fn families() -> [&'static str; 12] {
+    Family::ALL.map(|family| if family == Family::Econet { "econet" } else { family.name() })
 }
 
 /// A positive number of seconds, with or without a fraction.

@@ -1,6 +1,7 @@
 //! What enetstat knows, as types: no source and no output is mentioned here.
 
 pub mod beside;
+pub mod circuit;
 pub mod counter;
 pub mod detail;
 pub mod display;
@@ -18,6 +19,7 @@ pub mod time;
 pub mod told;
 
 pub use beside::{Beside, BesideChange, BesideListing, BesideMoved, Doing, Transport, UnixName};
+pub use circuit::Circuit;
 pub use counter::{Counter, Group};
 pub use detail::{SockDetail, TcpInfo};
 pub use display::{MulticastRoute, Softnet, Vif};

@@ -1,7 +1,7 @@
 //! Sockets as a listing shows them.
 
 use super::{Endpoint, Family, TcpState, Totals};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 
 /// Protocol of an inet socket.
@@ -166,4 +166,22 @@ pub struct SctpRow {
     pub ports: (u16, u16),
     pub local: Vec<IpAddr>,
     pub foreign: Vec<IpAddr>,
+}
+
+impl SctpRow {
+    /// The first address at each end, with its port; that there is none is the unspecified address.
+    pub fn ends(&self) -> [Endpoint; 2] {
+        let none = match self.local.first() {
+            Some(IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        let end =
+            |addresses: &[IpAddr], port| Endpoint { addr: addresses.first().copied().unwrap_or(none), port };
+        [end(&self.local, self.ports.0), end(&self.foreign, self.ports.1)]
+    }
+
+    /// `None`: a number that no state has.
+    pub fn state(&self) -> Option<TcpState> {
+        u8::try_from(self.state).ok().and_then(|code| TcpState::try_from(code).ok())
+    }
 }

@@ -4,7 +4,7 @@ use super::grid;
 use super::nettools::{self, Extra};
 use super::text::{escaped, number};
 use crate::model::detail::{Member, member};
-use crate::model::{Endpoint, Lodging, SockDetail, SockRow, TimerKind, UnixKind, UnixRow};
+use crate::model::{Endpoint, Lodging, SctpRow, SockDetail, SockRow, TimerKind, UnixKind, UnixRow};
 use crate::names::Names;
 use crate::view::Column;
 use std::net::IpAddr;
@@ -15,6 +15,7 @@ use std::num::NonZeroU64;
 pub enum Socket<'a> {
     Inet(&'a SockRow),
     Unix(&'a UnixRow),
+    Sctp(&'a SctpRow),
 }
 
 impl Socket<'_> {
@@ -23,6 +24,7 @@ impl Socket<'_> {
         let both = match self {
             Self::Inet(row) => [Some(row.local.addr), Some(row.foreign.addr)],
             Self::Unix(_) => [None, None],
+            Self::Sctp(row) => row.ends().map(|end| Some(end.addr)),
         };
         both.into_iter().flatten()
     }
@@ -61,6 +63,15 @@ fn numeric(column: Column, item: &Item<'_>) -> Option<u64> {
             return match column {
                 Column::Inode => Some(row.inode),
                 Column::Cookie => row.cookie.map(NonZeroU64::get),
+                _ => None,
+            };
+        }
+        Socket::Sctp(row) => {
+            return match column {
+                Column::RecvQ => row.queues.map(|(receive, _)| receive.into()),
+                Column::SendQ => row.queues.map(|(_, send)| send.into()),
+                Column::Inode => Some(row.inode),
+                Column::User => Some(row.uid.into()),
                 _ => None,
             };
         }
@@ -109,6 +120,14 @@ pub fn cell(out: &mut Vec<u8>, column: Column, item: &Item<'_>, names: &mut Name
         }
         (Column::Local, Socket::Inet(row)) => nettools::end(out, Some(row.protocol), row.local, names),
         (Column::Foreign, Socket::Inet(row)) => nettools::end(out, Some(row.protocol), row.foreign, names),
+        (Column::Proto, Socket::Sctp(_)) => out.extend_from_slice(b"sctp"),
+        (Column::Local, Socket::Sctp(row)) => nettools::end(out, None, row.ends()[0], names),
+        (Column::Foreign, Socket::Sctp(row)) => nettools::end(out, None, row.ends()[1], names),
+        (Column::State, Socket::Sctp(row)) => match row.state() {
+            Some(state) => out.extend_from_slice(state.name().as_bytes()),
+            None => out.extend_from_slice(format!("UNKNOWN({})", row.state).as_bytes()),
+        },
+        (Column::User, Socket::Sctp(row)) => nettools::user(out, row.uid, names),
         (Column::Local, Socket::Unix(row)) => escaped(out, &row.path),
         (Column::State, Socket::Inet(row)) => nettools::state(out, row.protocol, row.state),
         (Column::State, Socket::Unix(row)) => out.extend_from_slice(nettools::unix_state(row)),
@@ -148,6 +167,8 @@ pub fn key(column: Column, item: &Item<'_>, names: &mut Names) -> Key {
     match (column, item.socket) {
         (Column::Local, Socket::Inet(row)) => end(row.local),
         (Column::Foreign, Socket::Inet(row)) => end(row.foreign),
+        (Column::Local, Socket::Sctp(row)) => end(row.ends()[0]),
+        (Column::Foreign, Socket::Sctp(row)) => end(row.ends()[1]),
         (Column::Cgroup | Column::User, _) => text_key(column, item, names),
         _ if column.spec().right || column == Column::Timer => {
             numeric(column, item).map_or(Key::Unknown, Key::Number)

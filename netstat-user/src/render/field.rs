@@ -48,8 +48,28 @@ const STATES: Type = Type::OneOf(&[
     "unconnected",
 ]);
 
-const TRANSPORTS: Type =
-    Type::OneOf(&["tcp", "udp", "udplite", "raw", "unix", "packet", "netlink", "vsock", "mptcp", "sctp"]);
+const TRANSPORTS: Type = Type::OneOf(&[
+    "tcp",
+    "udp",
+    "udplite",
+    "raw",
+    "unix",
+    "packet",
+    "netlink",
+    "vsock",
+    "mptcp",
+    "sctp",
+    "ipx",
+    "ax25",
+    "x25",
+    "netrom",
+    "rose",
+    "appletalk",
+    "econet",
+    "ash",
+    "l2cap",
+    "rfcomm",
+]);
 
 macro_rules! fields {
     ($($field:ident = $name:literal, $kind:expr, $within:expr, always $always:expr, $meaning:literal;)*) => {
@@ -73,7 +93,7 @@ pub(super) use fields;
 
 /// Every field of every table.
 pub fn all() -> impl Iterator<Item = &'static Spec> {
-    FIELDS.iter().chain(super::bsd::fields::FIELDS)
+    FIELDS.iter().chain(super::bsd::fields::FIELDS).chain(super::json::fields::FIELDS)
 }
 
 fields! {
@@ -139,7 +159,7 @@ fields! {
     OwnerAge = "enetstat.owner.age_ns", Type::Integer64, CONN | S, always 0,
         "Nanoseconds since the event or the pass that showed the holders; a file that was passed on or closed by one of \
         several since is not known.";
-    Netns = "enetstat.netns", Type::Integer, CONN | S | N | RT | IF | GR | MQ | X, always 0,
+    Netns = "enetstat.netns", Type::Integer, CONN | S | N | RT | IF | GR | MQ | X | IV | NB | NH | VI | MR, always 0,
         "Inode of the network namespace.";
     Cookie = "enetstat.socket.cookie", Type::Integer64, CONN | S | X, always 0,
         "The kernel's socket cookie.";

@@ -1,5 +1,7 @@
 //! JSON lines. The fields are those of [`field`](super::field).
 
+pub mod fields;
+mod networks;
 mod parts;
 
 use super::field::{Field, Kind};

@@ -66,6 +66,7 @@ fn property(out: &mut Vec<u8>, kind: Kind, spec: &Spec) {
 fn kind_of_value(out: &mut Vec<u8>, kind: Type) {
     let fixed: &[u8] = match kind {
         Type::Text => b"\"type\": \"string\"",
+        Type::Texts => b"\"type\": \"array\", \"items\": { \"type\": \"string\" }",
         Type::Time => {
             b"\"type\": \"string\", \"format\": \"date-time\", \
               \"pattern\": \"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$\""

@@ -131,6 +131,7 @@ pub fn check(line: &str) -> Map<String, Value> {
         let spec = field::all().find(|spec| spec.name == name).unwrap();
         let right = match spec.kind {
             Type::Text => value.is_string() && property.get("const").is_none_or(|wanted| wanted == value),
+            Type::Texts => value.as_array().is_some_and(|texts| texts.iter().all(Value::is_string)),
             Type::OneOf(_) => property["enum"].as_array().unwrap().contains(value),
             Type::Time => {
                 value.as_str().is_some_and(|text| text.len() == 30 && text.parse::<jiff::Timestamp>().is_ok())

@@ -47,7 +47,7 @@ columns! {
     User = "user", "User", false, ["user.id", "user.name"], "user of the socket";
     Inode = "inode", "Inode", true, ["enetstat.socket.inode"], "inode of the socket";
     Program = "program", "PID/Program name", false, ["enetstat.holders", "process.pid", "enetstat.process.comm",
-        "enetstat.process.comm_hex"], "process that holds the socket";
+        "enetstat.process.comm_hex", "enetstat.owner.unknown"], "process that holds the socket";
     Timer = "timer", "Timer", false, ["enetstat.timer.kind", "enetstat.timer.expires_ms", "enetstat.timer.retransmits",
         "enetstat.timer.probes"], "pending timer: kind, seconds left, retransmissions, probes";
     Cookie = "cookie", "Cookie", true, ["enetstat.socket.cookie"], "the kernel's socket cookie";
@@ -114,14 +114,14 @@ impl FromStr for Sort {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::field::FIELDS;
+    use crate::render::field;
 
     #[test]
     fn columns_have_names_of_their_own_and_fields_that_are() {
         for (at, spec) in COLUMNS.iter().enumerate() {
             assert_eq!(spec.name.parse::<Column>().map(|column| column as usize), Ok(at));
             for field in spec.fields {
-                assert!(FIELDS.iter().any(|known| known.name == *field), "{field}");
+                assert!(field::all().any(|known| known.name == *field), "{field}");
             }
         }
         assert_eq!("-RECV-Q".parse(), Ok(Sort { column: Column::RecvQ, down: true }));

@@ -7,7 +7,7 @@ mod sockets;
 mod statistics;
 mod tables;
 
-use crate::args::bsd::{BsdPlan, Display};
+use crate::args::bsd::{BsdPlan, Display, IntervalPlan};
 use crate::args::plan::Naming;
 use crate::exit::Outcome;
 use crate::model::{Clock, Interface, Mono};
@@ -16,8 +16,8 @@ use crate::render::bsd::Spelling;
 use crate::render::bsd::json::JsonBsd;
 use crate::source::netlink::Dumped;
 use crate::source::procfs::Pass;
-use crate::source::{Netns, Procfs, Rtnl};
-use anyhow::{Context, anyhow};
+use crate::source::{Procfs, Rtnl};
+use anyhow::Context;
 use std::fmt::Display as Shown;
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -28,45 +28,17 @@ const WRITING: &str = "cannot write to standard output";
 /// Shows what was asked for on `out`; remarks go to `err`.
 ///
 /// # Errors
-/// When `out` cannot be written, when the namespace cannot be entered, or when what is shown cannot be had at all. What is
-/// missing of it is told on `err` and in the outcome.
+/// When `out` cannot be written, or when what is shown cannot be had at all. What is missing of it is told on `err` and in
+/// the outcome.
 pub fn run(
     plan: &BsdPlan,
     out: &mut (dyn Write + Send),
     err: &mut (dyn Write + Send),
 ) -> anyhow::Result<Outcome> {
-    // Before there is another thread, which would take the signals.
-    let ends = match &plan.display {
-        Display::Interval(_) => Some(interval::Ends::catch()?),
-        _ => None,
-    };
-    match &plan.netns {
-        None => here(plan, ends.as_ref(), out, err),
-        Some(which) => Netns::from_word(which)?.run(|| here(plan, ends.as_ref(), out, err))?,
-    }
-}
-
-fn here(
-    plan: &BsdPlan,
-    ends: Option<&interval::Ends>,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> anyhow::Result<Outcome> {
-    let naming = Naming { hosts: plan.hosts && !plan.json, ports: plan.ports && !plan.json, users: false };
-    let mut show = Show {
-        plan,
-        names: Names::of_host(naming),
-        spelling: Spelling { dialect: plan.dialect, ephemeral: ephemeral(), ..Spelling::default() },
-        json: JsonBsd::new(Clock::now(), Procfs::host().netns().unwrap_or(0)),
-        text: Vec::new(),
-        err,
-        complete: true,
-        noted: Vec::new(),
-    };
+    let mut show = Show::new(plan, err);
     match &plan.display {
         Display::Interval(wanted) => {
-            let ends = ends.context("signals were not caught")?;
-            return interval::run(&mut show, wanted, ends, out);
+            return interval::run(&mut show, wanted, &interval::Ends::catch()?, out);
         }
         Display::Sockets(wanted) => show.sockets(wanted)?,
         Display::ListenQueues { selected, pcb } => show.listen_queues(selected, *pcb)?,
@@ -93,6 +65,21 @@ fn here(
     Ok(Outcome { complete: show.complete })
 }
 
+/// The interval display of every network namespace.
+///
+/// # Errors
+/// When `out` cannot be written, when no namespace can be examined, or when none has the interface that was asked for.
+pub fn intervals(
+    plan: &BsdPlan,
+    wanted: &IntervalPlan,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> anyhow::Result<Outcome> {
+    // Before there is another thread, which would take the signals.
+    let ends = interval::Ends::catch()?;
+    interval::everywhere(&mut Show::new(plan, err), wanted, &ends, out)
+}
+
 /// A display being made.
 struct Show<'a> {
     plan: &'a BsdPlan,
@@ -106,7 +93,22 @@ struct Show<'a> {
     noted: Vec<String>,
 }
 
-impl Show<'_> {
+impl<'a> Show<'a> {
+    fn new(plan: &'a BsdPlan, err: &'a mut dyn Write) -> Self {
+        let naming =
+            Naming { hosts: plan.hosts && !plan.json, ports: plan.ports && !plan.json, users: false };
+        Self {
+            plan,
+            names: Names::of_host(naming),
+            spelling: Spelling { dialect: plan.dialect, ephemeral: ephemeral(), ..Spelling::default() },
+            json: JsonBsd::new(Clock::now(), Procfs::host().netns().unwrap_or(0)),
+            text: Vec::new(),
+            err,
+            complete: true,
+            noted: Vec::new(),
+        }
+    }
+
     /// Says something once, however often it is found.
     fn note(&mut self, note: impl Shown) {
         let note = format!("enetstat: {note}\n");
@@ -178,12 +180,14 @@ impl Show<'_> {
 fn only(links: Vec<Interface>, name: Option<&[u8]>) -> anyhow::Result<Vec<Interface>> {
     let Some(name) = name else { return Ok(links) };
     let found: Vec<Interface> = links.into_iter().filter(|link| link.name == name).collect();
-    if found.is_empty() {
-        let name = name.escape_ascii();
-        return Err(anyhow!("no interface is called \"{name}\": enetstat -ia names those that there are"));
-    }
+    anyhow::ensure!(!found.is_empty(), NoInterface(name.to_vec()));
     Ok(found)
 }
+
+/// No interface has that name.
+#[derive(Debug, thiserror::Error)]
+#[error("no interface is called \"{}\": enetstat -ia names those that there are", .0.escape_ascii())]
+pub struct NoInterface(pub Vec<u8>);
 
 /// Ports that the kernel chooses.
 fn ephemeral() -> Option<RangeInclusive<u16>> {

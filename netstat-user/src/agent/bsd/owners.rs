@@ -1,6 +1,7 @@
 //! Who holds which socket, and why nobody is told.
 
-use crate::model::{Process, SockRow, TcpState, TimerKind};
+use crate::agent::unowned::Unowned;
+use crate::model::{Process, SockRow};
 use crate::render::bsd::json::Holding;
 use crate::source::{OwnerError, owner};
 use rustc_hash::FxHashMap;
@@ -36,8 +37,9 @@ impl Owners {
         match self.of(inode) {
             _ if !self.asked => Holding::Unasked,
             Some(holders) => Holding::By(holders),
-            None if self.denied => Holding::Unknown("not_permitted"),
-            None => Holding::Unknown("kernel"),
+            // One of another family has an inode as soon as it is there.
+            None if self.denied => Holding::Unknown(Unowned::NotPermitted.word()),
+            None => Holding::Unknown(Unowned::Kernel.word()),
         }
     }
 
@@ -46,13 +48,7 @@ impl Owners {
         if !self.asked || row.inode != 0 {
             return self.holding(row.inode);
         }
-        Holding::Unknown(match row.state {
-            _ if row.timer.kind == TimerKind::TimeWait || row.state == TcpState::TimeWait => "time_wait",
-            TcpState::SynRecv => "request",
-            TcpState::Established | TcpState::CloseWait => "not_accepted",
-            TcpState::Listen | TcpState::Close => "kernel",
-            _ => "orphan",
-        })
+        Holding::Unknown(Unowned::of_row(row, self.denied).word())
     }
 }
 
@@ -75,7 +71,7 @@ pub fn shown(holding: Holding<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Comm;
+    use crate::model::{Comm, TcpState};
     use crate::render::sample;
 
     #[test]

@@ -24,8 +24,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 ///
 /// [`Mode::Groups`] is one part of the listing of sockets: it is shown once for each call.
 pub fn run(mode: Mode, plan: &CompatPlan, out: &mut Output<'_>, err: &mut dyn Write) -> u8 {
+    let mut again = false;
     loop {
-        let code = once(mode, plan, out, err);
+        let code = once(mode, plan, again, out, err);
+        again = true;
         // The listing of sockets repeats the groups, and counters are shown once.
         if code != 0 || !plan.continuous || matches!(mode, Mode::Sockets | Mode::Groups | Mode::Statistics) {
             return code;
@@ -35,7 +37,7 @@ pub fn run(mode: Mode, plan: &CompatPlan, out: &mut Output<'_>, err: &mut dyn Wr
     }
 }
 
-fn once(mode: Mode, plan: &CompatPlan, out: &mut Output<'_>, err: &mut dyn Write) -> u8 {
+fn once(mode: Mode, plan: &CompatPlan, again: bool, out: &mut Output<'_>, err: &mut dyn Write) -> u8 {
     let hosts = plan.naming.hosts;
     let shown = match mode {
         // Listed by our caller.
@@ -44,7 +46,7 @@ fn once(mode: Mode, plan: &CompatPlan, out: &mut Output<'_>, err: &mut dyn Write
         Mode::Routes => return routes(plan, out, err),
         Mode::Interfaces => {
             let (all, long) = (plan.which == Which::All, plan.extend > 0);
-            let plan = InterfacesPlan { all, long, compat: true, ..InterfacesPlan::default() };
+            let plan = InterfacesPlan { all, long, again, compat: true, ..InterfacesPlan::default() };
             tables::interfaces::run(&plan, out, err)
         }
         Mode::Groups => {

@@ -7,7 +7,7 @@ use crate::model::{SctpRow, SockRow, States, TcpState, UnixRow};
 use crate::source::diag::{More, detail};
 use crate::view::expr::bytecode::Able;
 use crate::view::expr::eval::EPHEMERAL;
-use crate::view::expr::{Cond, Device, Kind, Subject};
+use crate::view::expr::{Address, Cond, Device, Host, Kind, Side, Subject};
 use crate::view::{Column, Selection};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -96,9 +96,22 @@ impl Choice {
         self.selection.wants(&subject)
     }
 
-    /// Whether a unix socket is shown.
-    pub fn wants_unix(&self, row: &UnixRow) -> bool {
-        self.selection.is_empty() || self.selection.wants(&Subject::of_unix(row))
+    /// A condition is about the paths that unix sockets are connected to.
+    pub fn asks_for_peers(&self) -> bool {
+        self.selection.has(|cond| {
+            matches!(
+                cond,
+                Cond::Host(Side::Foreign, Host { address: Address::Path(_), .. })
+                    | Cond::Port(Side::Foreign, ..)
+            )
+        })
+    }
+
+    /// Whether a unix socket is shown; `other` is the path and the inode at its other end, as far as they are known.
+    pub fn wants_unix(&self, row: &UnixRow, other: (Option<&[u8]>, Option<u64>)) -> bool {
+        let (peer, inode) = other;
+        let subject = Subject { peer, inodes: (Some(row.inode), inode), ..Subject::of_unix(row) };
+        self.selection.is_empty() || self.selection.wants(&subject)
     }
 
     /// Whether an SCTP socket is shown: one of its addresses at each end is enough.
@@ -107,7 +120,7 @@ impl Choice {
             return true;
         }
         let none = [IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
-        let state = u8::try_from(row.state).ok().and_then(|state| TcpState::try_from(state).ok());
+        let state = row.state();
         let local = if row.local.is_empty() { &none[..] } else { &row.local };
         let foreign = if row.foreign.is_empty() { &none[..] } else { &row.foreign };
         local.iter().any(|local| {
@@ -123,6 +136,7 @@ impl Choice {
                     cgroup: None,
                     path: b"",
                     peer: None,
+                    inodes: (None, None),
                     ephemeral: self.ephemeral,
                 };
                 self.selection.wants(&subject)

@@ -5,7 +5,8 @@ use super::half_open::HalfOpen;
 use super::holders::Holders;
 use super::place::{Aside, Place, Wanted};
 use super::{Lister, WRITING, extra};
-use crate::model::{Lodging, Mono, SockDetail, SockRow, UnixRow};
+use crate::agent::unowned::Unowned;
+use crate::model::{Lodging, Mono, SctpRow, SockDetail, SockRow, UnixRow};
 use crate::render::cells::{self, Item, Key, Socket};
 use crate::render::grid::{Grid, Row};
 use crate::render::text::Pieces;
@@ -19,6 +20,7 @@ use std::rc::Rc;
 enum Held<'r> {
     Inet(SockRow, Box<[u8]>),
     Unix(UnixRow),
+    Sctp(SctpRow),
     Closed(&'r Closed),
 }
 
@@ -35,6 +37,7 @@ impl Held<'_> {
             Self::Inet(row, _) => Socket::Inet(row),
             Self::Closed(closed) => Socket::Inet(&closed.row),
             Self::Unix(row) => Socket::Unix(row),
+            Self::Sctp(row) => Socket::Sctp(row),
         }
     }
 
@@ -42,6 +45,7 @@ impl Held<'_> {
         match self.socket() {
             Socket::Inet(row) => row.inode.into(),
             Socket::Unix(row) => row.inode,
+            Socket::Sctp(row) => row.inode,
         }
     }
 }
@@ -144,6 +148,14 @@ impl Lister<'_> {
             }
             self.finish(place, true);
         }
+        let listed = self.list_sctp(places);
+        self.has_sctp = listed.found;
+        for (place, row) in listed.rows {
+            if let Some(lodging) = self.lodger.admit(None, row.inode, holders) {
+                found.push(Found { place, lodging, held: Held::Sctp(row) });
+            }
+        }
+        self.not_in_one_table();
         if plan.naming.hosts && !plan.json {
             let hosts: FxHashSet<_> =
                 found.iter().flat_map(|found| found.held.socket().addresses()).collect();
@@ -190,7 +202,7 @@ impl Lister<'_> {
         match held {
             Held::Inet(_, payload) => detail = detail::detail(payload),
             Held::Closed(closed) => extra.program = closed.extra(b"").program,
-            Held::Unix(_) => {}
+            Held::Unix(_) | Held::Sctp(_) => {}
         }
         work(&Item { socket: held.socket(), detail: &detail, extra }, &mut self.names);
     }
@@ -217,6 +229,8 @@ impl Lister<'_> {
                 Held::Inet(row, payload) => {
                     let detail = details.then(|| detail::detail(payload));
                     json.socket_in_detail(&mut out.buf, at, row, detail.as_ref(), known);
+                    let why = holders.unowned(row.inode.into(), |denied| Unowned::of_row(row, denied));
+                    json.unowned(&mut out.buf, why.filter(|_| programs).map(Unowned::word));
                 }
                 Held::Closed(Closed { at: closed, conn, .. }) => {
                     json.closed(&mut out.buf, at, *closed, conn);
@@ -224,6 +238,12 @@ impl Lister<'_> {
                 Held::Unix(row) => {
                     let inum = places.get(*place).map_or(0, Place::inum);
                     json.unix(&mut out.buf, at, inum, row, known);
+                    let why = holders.unowned(row.inode, |denied| Unowned::of_inode(row.inode, denied));
+                    json.unowned(&mut out.buf, why.filter(|_| programs).map(Unowned::word));
+                }
+                Held::Sctp(row) => {
+                    let inum = places.get(*place).map_or(0, Place::inum);
+                    json.sctp(&mut out.buf, at, inum, row, known);
                 }
             }
             out.piece().context(WRITING)?;

@@ -77,12 +77,13 @@ impl Fast {
         let tcp = plan.tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp);
         let counts = Counts::here(Path::new("/proc")).unwrap_or_default();
         let sockets = counts.v4 + counts.v6 + counts.time_wait;
-        // What the walk does not tell is not shown.
+        // What the walk does not tell is not shown; why nobody holds a socket is told by its inode.
         let walks = tcp
+            && !(plan.verbose && plan.programs)
             && plan.which != Which::Listening
             && !(plan.extend || plan.timers || plan.details.any() || plan.all_netns)
             && (forced || sockets >= MANY_SOCKETS);
-        let holds = plan.programs && (forced || has_many_files());
+        let holds = plan.programs && !plan.verbose && (forced || has_many_files());
         let able = || !caps::missing().iter().any(|name| matches!(*name, "CAP_BPF" | "CAP_PERFMON"));
         if !(walks || holds) || !(forced || plan.tier == ListTier::Best && able()) {
             return Ok(None);

@@ -1,6 +1,7 @@
 //! Which processes hold which sockets, for the rows of a listing.
 
 use super::lean::Lean;
+use crate::agent::unowned::Unowned;
 use crate::args::plan::Naming;
 use crate::kernel::selinux;
 use crate::model::{Details, Holder, Pid, Process};
@@ -33,6 +34,8 @@ pub struct Holders {
     denied: u64,
     /// In place of all that, when nothing but a program is shown.
     lean: Option<Lean>,
+    /// This is the result of a pass.
+    asked: bool,
 }
 
 impl Holders {
@@ -47,7 +50,7 @@ impl Holders {
         let mut found = scan.holders;
         found.sort_unstable_by_key(|holder| (holder.inode, holder.process.pid, holder.fd));
         found.dedup_by_key(|holder| (holder.inode, holder.process.pid));
-        let mut holders = Self { denied: scan.denied, ..Self::default() };
+        let mut holders = Self { denied: scan.denied, asked: true, ..Self::default() };
         for (at, holder) in found.iter().enumerate() {
             let (pid, comm) = (holder.process.pid, holder.process.comm);
             holders.by_inode.entry(holder.inode).or_insert(at..at).end = at + 1;
@@ -92,6 +95,11 @@ impl Holders {
         let first = self.of(inode).first()?;
         let several = self.several.get(&first.inode);
         several.or_else(|| self.texts.get(&first.process.pid)).map(Vec::as_slice)
+    }
+
+    /// Why nobody is named; `None`: somebody is, or nobody looked.
+    pub fn unowned(&self, inode: u64, why: impl FnOnce(bool) -> Unowned) -> Option<Unowned> {
+        (self.asked && self.of(inode).is_empty()).then(|| why(self.denied > 0))
     }
 
     /// SELinux context of the same process.

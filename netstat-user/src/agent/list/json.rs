@@ -4,6 +4,7 @@ use super::closed::Closed;
 use super::half_open::HalfOpen;
 use super::place::{Aside, Place, Wanted};
 use super::{Lister, WRITING};
+use crate::agent::unowned::Unowned;
 use crate::args::plan::{Naming, Which};
 use crate::model::{Clock, Mono, Protocol};
 use crate::names::Names;
@@ -42,6 +43,10 @@ impl Lister<'_> {
                             detail.as_ref(),
                             holders.as_ref().and_then(|holders| holders.known(row.inode.into())),
                         );
+                        let why = holders.and_then(|holders| {
+                            holders.unowned(row.inode.into(), |denied| Unowned::of_row(row, denied))
+                        });
+                        json.unowned(&mut out.buf, why.map(Unowned::word));
                         written = out.piece();
                     }
                 });
@@ -73,6 +78,10 @@ impl Lister<'_> {
                             row,
                             holders.as_ref().and_then(|holders| holders.known(row.inode)),
                         );
+                        let why = holders.and_then(|holders| {
+                            holders.unowned(row.inode, |denied| Unowned::of_inode(row.inode, denied))
+                        });
+                        json.unowned(&mut out.buf, why.map(Unowned::word));
                         written = out.piece();
                     }
                 });
@@ -81,7 +90,8 @@ impl Lister<'_> {
             }
             self.finish(place, several);
         }
-        self.others_in_json();
+        self.sctp_in_json(out, &places, &found, &mut json)?;
+        self.others_in_json(out, &places, &mut json)?;
         Ok(())
     }
 

@@ -12,11 +12,13 @@ mod kill;
 mod lean;
 mod lodger;
 mod others;
+mod peers;
 mod place;
 mod sctp;
 mod unix;
 
 use crate::agent::lookup;
+use crate::agent::unowned::Unowned;
 use crate::args::plan::{ListPlan, ListTier};
 use crate::exit::Outcome;
 use crate::kernel::selinux;
@@ -196,12 +198,8 @@ impl Lister<'_> {
                 if written.is_ok()
                     && let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders)
                 {
-                    layout.inet(
-                        &mut out.buf,
-                        row,
-                        extra(holders, key(row, aside.sock), label, &lodging),
-                        names,
-                    );
+                    let extra = of_row(plan, holders, row, aside.sock, label, &lodging);
+                    layout.inet(&mut out.buf, row, extra, names);
                     extras::details(&mut out.buf, plan.details, row, aside.payload);
                     written = out.piece();
                 }
@@ -277,7 +275,7 @@ impl Lister<'_> {
                         if naming.hosts {
                             hosts.extend([row.local.addr, row.foreign.addr]);
                         } else {
-                            let extra = extra(holders, key(row, sock), &label, &lodging);
+                            let extra = of_row(plan, holders, row, sock, &label, &lodging);
                             layout.measure(row, extra, &mut self.names);
                         }
                     });
@@ -308,7 +306,7 @@ impl Lister<'_> {
                 for (row, _, sock) in table.held.iter().flatten() {
                     let lodging =
                         self.lodger.admit(row.cgroup, row.inode.into(), holders).unwrap_or_default();
-                    let extra = extra(holders, key(row, *sock), &place.label, &lodging);
+                    let extra = of_row(plan, holders, row, *sock, &place.label, &lodging);
                     layout.measure(row, extra, &mut self.names);
                 }
                 for closed in round.of(place.inum(), table.wanted) {
@@ -426,4 +424,21 @@ fn key(row: &SockRow, sock: u64) -> u64 {
 fn extra<'a>(holders: &'a Holders, key: u64, netns: &'a [u8], lodging: &'a Lodging) -> Extra<'a> {
     let (program, context) = (holders.text(key), holders.context(key));
     Extra { program, context, netns, lodging: Some(lodging) }
+}
+
+/// The same of an inet socket; with `-v` it says why nobody is named.
+fn of_row<'a>(
+    plan: &ListPlan,
+    holders: &'a Holders,
+    row: &SockRow,
+    sock: u64,
+    netns: &'a [u8],
+    lodging: &'a Lodging,
+) -> Extra<'a> {
+    let mut extra = extra(holders, key(row, sock), netns, lodging);
+    if plan.verbose && extra.program.is_none() {
+        let why = holders.unowned(row.inode.into(), |denied| Unowned::of_row(row, denied));
+        extra.program = why.map(Unowned::text);
+    }
+    extra
 }

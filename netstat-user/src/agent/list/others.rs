@@ -5,12 +5,51 @@ use super::place::Place;
 use super::{Lister, WRITING};
 use crate::agent::rare::{self, Network};
 use crate::args::plan::{Other, Which};
+use crate::model::Mono;
+use crate::render::json::Json;
 use crate::render::text::{Pieces, escaped};
 use anyhow::Context;
+
+/// Shows the lines of a table.
+type Show<'s> =
+    &'s mut dyn FnMut(&mut Lister<'_>, &mut Pieces<'_>, Other, &Place, &[Vec<u8>]) -> anyhow::Result<()>;
 
 impl Lister<'_> {
     /// Appends every such table that is there, and tells of those that were asked for and are not.
     pub(super) fn others(&mut self, out: &mut Pieces<'_>, places: &[Place]) -> anyhow::Result<()> {
+        self.each_other(out, places, &mut |lister, out, other, place, lines| {
+            lister.table(out, other, place, lines);
+            Ok(())
+        })
+    }
+
+    /// The same as JSON.
+    pub(super) fn others_in_json(
+        &mut self,
+        out: &mut Pieces<'_>,
+        places: &[Place],
+        json: &mut Json,
+    ) -> anyhow::Result<()> {
+        self.each_other(out, places, &mut |lister, out, other, place, lines| {
+            let (at, inum) = (Mono::now(), place.inum());
+            let network = network(other);
+            let heading = network.is_none_or(|network| network.heading);
+            for line in lines.iter().skip(heading.into()) {
+                match network.map(|network| network.circuit(line, lister.plan.which == Which::All)) {
+                    None => json.line(&mut out.buf, at, inum, word(other), line.trim_ascii_end()),
+                    Some(Ok(None)) => {}
+                    Some(Ok(Some(circuit))) => json.circuit(&mut out.buf, at, inum, word(other), &circuit),
+                    Some(Err(problem)) => {
+                        lister.complete = false;
+                        lister.note(format!("enetstat: {problem}\n"));
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn each_other(&mut self, out: &mut Pieces<'_>, places: &[Place], show: Show<'_>) -> anyhow::Result<()> {
         if !self.plan.selection.is_empty() {
             // Conditions ask what these tables do not tell.
             return Ok(());
@@ -23,7 +62,7 @@ impl Lister<'_> {
                         Ok(None) => {}
                         Ok(Some(lines)) => {
                             found = true;
-                            self.table(out, other, place, &lines);
+                            show(self, out, other, place, &lines)?;
                             out.piece().context(WRITING)?;
                         }
                         Err(error) => {
@@ -41,12 +80,18 @@ impl Lister<'_> {
         Ok(())
     }
 
-    /// JSON has no place for them.
-    pub(super) fn others_in_json(&mut self) {
+    /// Says which sockets that were asked for have no place among columns by name.
+    pub(super) fn not_in_one_table(&mut self) {
         for &(other, asked) in &self.plan.others {
-            if asked {
-                self.complete = false;
-                self.note(format!("enetstat: {} sockets are not part of the JSON\n", name(other)));
+            match other {
+                Other::Sctp if self.has_sctp => {}
+                Other::Sctp => self.absent(other, asked),
+                _ if asked => {
+                    self.complete = false;
+                    let name = name(other);
+                    self.note(format!("enetstat: {name} sockets have other columns: they are left out with --columns and --sort\n"));
+                }
+                _ => {}
             }
         }
     }
@@ -102,6 +147,23 @@ impl Lister<'_> {
         if asked || self.plan.verbose {
             self.note(format!("enetstat: this kernel has no {} sockets\n", name(other)));
         }
+    }
+}
+
+/// The protocol in JSON.
+fn word(other: Other) -> &'static str {
+    match other {
+        Other::Sctp => "sctp",
+        Other::Ipx => "ipx",
+        Other::Ax25 => "ax25",
+        Other::X25 => "x25",
+        Other::Netrom => "netrom",
+        Other::Rose => "rose",
+        Other::AppleTalk => "appletalk",
+        Other::Econet => "econet",
+        Other::Ash => "ash",
+        Other::L2cap => "l2cap",
+        Other::Rfcomm => "rfcomm",
     }
 }
 

@@ -3,6 +3,7 @@
 use super::choice::Choice;
 use super::fast::Fast;
 use super::half_open::HalfOpen;
+use super::peers::{Checked, Peers};
 use crate::args::plan::{ListTier, Which};
 use crate::model::{Family, Protocol, SockRow, States, TcpState, UnixRow, UnixState};
 use crate::source::diag::{Destroyed, More, recorded};
@@ -219,17 +220,37 @@ impl Place {
         if self.gone.is_some() {
             return Ok(Pass::default());
         }
+        let told = match self.tier {
+            ListTier::Procfs => None,
+            _ => Some(self.within(Peers::find)?),
+        };
+        // Without sock_diag the lines of /proc are all there is.
+        let told = match told {
+            Some(Err(error)) if self.choice.asks_for_peers() => return Err(error),
+            told => told.and_then(Result::ok),
+        };
         let mut shown = |row: &UnixRow| {
-            if is_unix_shown(row, which) && self.choice.wants_unix(row) {
+            let other = told.as_ref().map_or((None, None), |told| told.of(row));
+            if is_unix_shown(row, which) && self.choice.wants_unix(row, other) {
                 each(row);
             }
         };
-        if self.is_here() {
-            return Ok(Procfs::host().unix(&mut shown)?);
+        let mut checked = told.as_ref().map(Checked::by);
+        let mut take = |row: &UnixRow| match &mut checked {
+            Some(checked) => checked.row(row, &mut shown),
+            None => shown(row),
+        };
+        let pass = if self.is_here() {
+            Procfs::host().unix(&mut take)?
+        } else {
+            let mut rows = Vec::new();
+            let pass = self.within(|| Procfs::host().unix(&mut |row| rows.push(row.clone())))??;
+            rows.iter().for_each(take);
+            pass
+        };
+        if let Some(checked) = checked {
+            checked.finish(|| self.within(Peers::find).ok()?.ok(), &mut shown);
         }
-        let mut rows = Vec::new();
-        let pass = self.within(|| Procfs::host().unix(&mut |row| rows.push(row.clone())))??;
-        rows.iter().for_each(shown);
         Ok(pass)
     }
 

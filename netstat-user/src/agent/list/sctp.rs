@@ -1,11 +1,15 @@
 //! SCTP sockets, which only /proc lists.
 
 use super::place::Place;
-use super::{Holders, Lister, extra};
+use super::{Holders, Lister, WRITING, extra};
+use crate::agent::unowned::Unowned;
 use crate::args::plan::Which;
-use crate::model::{Family, SctpRow};
+use crate::model::{Family, Mono, SctpRow};
+use crate::render::json::Json;
 use crate::render::nettools::Layout;
+use crate::render::text::Pieces;
 use crate::source::procfs::sctp;
+use anyhow::Context;
 use rustc_hash::FxHashSet;
 
 /// Reads a line of a table.
@@ -14,7 +18,7 @@ type Read = fn(&[u8]) -> Option<SctpRow>;
 /// The rows of every place, by its number.
 #[derive(Debug, Default)]
 pub struct SctpRows {
-    rows: Vec<(usize, SctpRow)>,
+    pub rows: Vec<(usize, SctpRow)>,
     /// Some kernel shows such a table.
     pub found: bool,
 }
@@ -22,6 +26,49 @@ pub struct SctpRows {
 impl Lister<'_> {
     /// Lists them, and makes the columns wide enough.
     pub(super) fn sctp(&mut self, places: &[Place], holders: &Holders, layout: &mut Layout) -> SctpRows {
+        let listed = self.list_sctp(places);
+        if self.plan.naming.hosts {
+            let rows = listed.rows.iter().map(|(_, row)| row);
+            let hosts: FxHashSet<_> =
+                rows.flat_map(|row| row.local.iter().chain(&row.foreign)).copied().collect();
+            self.resolve(hosts);
+        }
+        for (at, row) in &listed.rows {
+            let label = places.get(*at).map(|place| &*place.label).unwrap_or_default();
+            let lodging = self.lodger.admit(None, row.inode, holders).unwrap_or_default();
+            let extra = extra(holders, row.inode, label, &lodging);
+            layout.measure_sctp(row, extra, &mut self.names);
+            layout.measure_lodging(extra);
+        }
+        listed
+    }
+
+    /// The same as JSON.
+    pub(super) fn sctp_in_json(
+        &mut self,
+        out: &mut Pieces<'_>,
+        places: &[Place],
+        holders: &Holders,
+        json: &mut Json,
+    ) -> anyhow::Result<()> {
+        let listed = self.list_sctp(places);
+        self.has_sctp = listed.found;
+        let at = Mono::now();
+        for (place, row) in listed.rows {
+            let Some(lodging) = self.lodger.admit(None, row.inode, holders) else { continue };
+            json.set_lodging(lodging);
+            let inum = places.get(place).map_or(0, Place::inum);
+            let known = self.plan.programs.then(|| holders.known(row.inode)).flatten();
+            json.sctp(&mut out.buf, at, inum, &row, known);
+            let why = holders.unowned(row.inode, |denied| Unowned::of_inode(row.inode, denied));
+            json.unowned(&mut out.buf, why.filter(|_| self.plan.programs).map(Unowned::word));
+            out.piece().context(WRITING)?;
+        }
+        Ok(())
+    }
+
+    /// The sockets that are wanted of every place.
+    pub(super) fn list_sctp(&mut self, places: &[Place]) -> SctpRows {
         let mut listed = SctpRows::default();
         let wanted: &[(&str, Read)] = match self.plan.which {
             _ if self.plan.sctp.is_empty() => return listed,
@@ -45,19 +92,6 @@ impl Lister<'_> {
                     }
                 }
             }
-        }
-        if self.plan.naming.hosts {
-            let rows = listed.rows.iter().map(|(_, row)| row);
-            let hosts: FxHashSet<_> =
-                rows.flat_map(|row| row.local.iter().chain(&row.foreign)).copied().collect();
-            self.resolve(hosts);
-        }
-        for (at, row) in &listed.rows {
-            let label = places.get(*at).map(|place| &*place.label).unwrap_or_default();
-            let lodging = self.lodger.admit(None, row.inode, holders).unwrap_or_default();
-            let extra = extra(holders, row.inode, label, &lodging);
-            layout.measure_sctp(row, extra, &mut self.names);
-            layout.measure_lodging(extra);
         }
         listed
     }

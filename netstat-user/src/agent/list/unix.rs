@@ -3,8 +3,10 @@
 use super::holders::Holders;
 use super::place::Place;
 use super::{Lister, WRITING, extra};
-use crate::model::UnixRow;
-use crate::render::nettools::{Columns, Layout};
+use crate::agent::unowned::Unowned;
+use crate::args::plan::ListPlan;
+use crate::model::{Lodging, UnixRow};
+use crate::render::nettools::{Columns, Extra, Layout};
 use crate::render::text::Pieces;
 use anyhow::Context;
 
@@ -22,7 +24,7 @@ impl Lister<'_> {
             if plan.programs || plan.inside.is_wanted() {
                 let mut measure = |row: &UnixRow| {
                     if let Some(lodging) = self.lodger.admit(None, row.inode, holders) {
-                        let extra = extra(holders, row.inode, &[], &lodging);
+                        let extra = of_unix(plan, holders, row, &[], &lodging);
                         layout.measure_program(extra);
                         layout.measure_lodging(extra);
                     }
@@ -40,7 +42,7 @@ impl Lister<'_> {
                 if written.is_ok()
                     && let Some(lodging) = self.lodger.admit(None, row.inode, holders)
                 {
-                    layout.unix(&mut out.buf, row, extra(holders, row.inode, &place.label, &lodging));
+                    layout.unix(&mut out.buf, row, of_unix(plan, holders, row, &place.label, &lodging));
                     written = out.piece();
                 }
             });
@@ -49,4 +51,20 @@ impl Lister<'_> {
         }
         Ok(())
     }
+}
+
+/// What is shown beside a row; with `-v` why nobody is named.
+fn of_unix<'a>(
+    plan: &ListPlan,
+    holders: &'a Holders,
+    row: &UnixRow,
+    netns: &'a [u8],
+    lodging: &'a Lodging,
+) -> Extra<'a> {
+    let mut extra = extra(holders, row.inode, netns, lodging);
+    if plan.verbose && extra.program.is_none() {
+        let why = holders.unowned(row.inode, |denied| Unowned::of_inode(row.inode, denied));
+        extra.program = why.map(Unowned::text);
+    }
+    extra
 }

@@ -18,7 +18,7 @@ use std::io::Write;
 /// When `out` cannot be written, or when the kernel refuses.
 pub fn run(plan: &InterfacesPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
     let mut remarks = Remarks::new(err, plan.compat);
-    let mut first = true;
+    let mut first = !plan.again;
     repeat(plan.interval, out, &mut remarks, &mut |out, remarks| {
         let (mut all, stranger) = collect(remarks, plan.json)?;
         all.retain(|interface| plan.all || interface.flags & iff::UP != 0);

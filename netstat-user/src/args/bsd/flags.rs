@@ -114,6 +114,7 @@ pub fn of(flags: &ListFlags) -> Result<Option<BsdPlan>, BsdError> {
         ("ipv4", flags.inet),
         ("ipv6", flags.inet6),
         ("json", flags.json),
+        ("all-netns", flags.all_netns),
         ("verbose", flags.programs || own.unix_peers),
     ];
     for (word, _) in chosen.iter().chain(&shared).filter(|(_, given)| *given) {
@@ -158,7 +159,6 @@ pub fn of(flags: &ListFlags) -> Result<Option<BsdPlan>, BsdError> {
         ("-F", flags.fib),
         ("--table", flags.table.is_some()),
         ("-A", !flags.families.is_empty()),
-        ("--all-netns", flags.all_netns),
         ("--keep-closed", flags.keep_closed.is_some()),
         ("--tier", flags.tier.is_some()),
         ("--container and the like", flags.inside != InsideFlags::default()),

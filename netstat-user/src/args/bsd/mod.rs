@@ -10,6 +10,7 @@ mod read;
 mod tests;
 
 use super::compat::End;
+use super::plan::Scope;
 use super::tables::TableWord;
 use super::{Stop, flags as own};
 use crate::model::{Family, Protocol};
@@ -33,8 +34,6 @@ pub enum Dialect {
 pub struct BsdPlan {
     pub dialect: Dialect,
     pub display: Display,
-    /// The namespace to look at: a name, a PID or a path; `None`: our own.
-    pub netns: Option<String>,
     /// Names of hosts, and of ports.
     pub hosts: bool,
     pub ports: bool,
@@ -199,8 +198,8 @@ pub fn counted(protocol: &str) -> &'static [&'static str] {
     read::COUNTED.iter().find(|(name, _)| *name == protocol).map_or(&[], |(_, groups)| groups)
 }
 
-/// From the words after the program's name to a plan.
-pub fn parse(words: &[&[u8]]) -> Result<BsdPlan, Stop> {
+/// From the words after the program's name to a plan, and where it is to be shown.
+pub fn parse(words: &[&[u8]]) -> Result<(BsdPlan, Scope), Stop> {
     let typed = read::read(words).map_err(|error| error.stop())?;
     if typed.has("help") {
         return Err(Stop::Show(options::help()));
@@ -208,14 +207,23 @@ pub fn parse(words: &[&[u8]]) -> Result<BsdPlan, Stop> {
     if typed.has("version") {
         return Err(Stop::Show(format!("enetstat {}\n", own::version())));
     }
-    plan(&typed, Dialect::Bsd).map_err(|error| error.stop())
+    let scope = match (&typed.netns, typed.has("all-netns")) {
+        (Some(_), true) => Err(BsdError::Exclusive("-j".to_owned(), "--all-netns".to_owned())),
+        (Some(word), false) => Ok(Scope::One(word.clone())),
+        (None, true) => Ok(Scope::All),
+        (None, false) => Ok(Scope::Own),
+    };
+    let plan = plan(&typed, Dialect::Bsd);
+    plan.and_then(|plan| Ok((plan, scope?))).map_err(|error| error.stop())
 }
 
 /// What the words mean together.
 pub(super) fn plan(typed: &Typed, dialect: Dialect) -> Result<BsdPlan, BsdError> {
     let (display, meaningful) = display(typed)?;
     for option in &typed.seen {
-        let everywhere = matches!(option.word, "netns" | "numeric" | "json" | "bsd");
+        // Processors belong to no namespace.
+        let everywhere = matches!(option.word, "netns" | "numeric" | "json" | "bsd")
+            || (option.word == "all-netns" && !matches!(display, Display::Softnet));
         if !everywhere && !meaningful.contains(option.letter) {
             let of = typed.seen.iter().find(|other| is_display(other) && other.word != option.word);
             let of = of.map_or_else(|| "the listing of sockets".to_owned(), |of| named(of));
@@ -225,7 +233,6 @@ pub(super) fn plan(typed: &Typed, dialect: Dialect) -> Result<BsdPlan, BsdError>
     Ok(BsdPlan {
         dialect,
         display,
-        netns: typed.netns.clone(),
         hosts: !typed.has("numeric") && !typed.has("numeric-hosts"),
         ports: !typed.has("numeric"),
         json: typed.has("json"),

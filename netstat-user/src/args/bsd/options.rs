@@ -64,6 +64,11 @@ pub const OPTIONS: &[Opt] = &[
     flag('4', "ipv4", "IPv4 only"),
     flag('6', "ipv6", "IPv6 only"),
     flag('\0', "bound", "TCP sockets that are bound and nothing else"),
+    flag(
+        '\0',
+        "all-netns",
+        "in every network namespace, with a column that names it; -j and --netns name one",
+    ),
     flag('\0', "json", "JSON, one object a line (see: enetstat schema)"),
     flag('\0', "bsd", "this persona; the name bsdnetstat asks for it, too"),
     flag('\0', "help", "this text"),

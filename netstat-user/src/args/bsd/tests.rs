@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 fn words(line: &str) -> Result<BsdPlan, Stop> {
     let words: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
-    parse(&words)
+    parse(&words).map(|(plan, _)| plan)
 }
 
 fn display(line: &str) -> Display {
@@ -189,6 +189,36 @@ fn the_default_persona_has_the_displays_too() {
         let words = ["enetstat"].into_iter().chain(line.split_whitespace()).map(OsString::from);
         assert!(matches!(parse_words(words), Err(Stop::Usage(_))), "{line}");
     }
+}
+
+#[test]
+fn a_display_is_of_one_namespace_or_of_all() {
+    let scope = |line: &str| {
+        let words = ["bsdnetstat"].into_iter().chain(line.split_whitespace()).map(OsString::from);
+        match parse_words(words) {
+            Ok(Plan::Elsewhere(scope, plan)) => {
+                assert!(matches!(*plan, Plan::Bsd(_)), "{line}");
+                scope
+            }
+            Ok(Plan::Bsd(_)) => Scope::Own,
+            other => panic!("{line}: {other:?}"),
+        }
+    };
+    assert_eq!(scope("-rn"), Scope::Own);
+    assert_eq!(scope("-rnj blue"), Scope::One("blue".to_owned()));
+    assert_eq!(scope("--netns=blue -w 1"), Scope::One("blue".to_owned()));
+    for line in ["--all-netns", "--all-netns -L", "-w 1 --all-netns", "-m --all-netns", "-s --all-netns"] {
+        assert_eq!(scope(line), Scope::All, "{line}");
+    }
+    assert!(refused("-Q --all-netns").contains("--all-netns means nothing with -Q"));
+    assert!(refused("-j blue --all-netns").contains("-j and --all-netns exclude each other"));
+    let own =
+        |line: &str| parse_words(["enetstat"].into_iter().chain(line.split_whitespace()).map(OsString::from));
+    assert!(
+        matches!(own("-L --all-netns"), Ok(Plan::Elsewhere(Scope::All, plan)) if matches!(*plan, Plan::Bsd(_)))
+    );
+    assert!(matches!(own("-L --netns blue"), Ok(Plan::Elsewhere(Scope::One(_), _))));
+    assert!(matches!(own("--softnet --all-netns"), Err(Stop::Usage(_))));
 }
 
 #[test]

@@ -82,6 +82,8 @@ fields! {
         "Inode of the file that the socket is bound to.";
     UnixPeer = "enetstat.unix.peer.inode", Type::Integer, S, always 0,
         "Inode of the socket at the other end.";
+    UnixPeerCookie = "enetstat.unix.peer.cookie", Type::Integer64, S, always 0,
+        "Socket cookie of the socket at the other end.";
     UnixPeerPath = "enetstat.unix.peer.path", Type::Text, S, always 0,
         "Path of the socket at the other end, when it is UTF-8; NUL bytes are shown as @.";
     UnixPeerPathHex = "enetstat.unix.peer.path_hex", Type::Hex, S, always 0,

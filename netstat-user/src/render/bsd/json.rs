@@ -106,6 +106,20 @@ impl JsonBsd {
         object.end();
     }
 
+    /// Where what is written from now on was found.
+    pub fn set_netns(&mut self, netns: u32) {
+        self.netns = netns;
+    }
+
+    /// Begins an object of this namespace.
+    fn object<'a>(&mut self, out: &'a mut Vec<u8>, kind: Kind, at: Mono) -> Object<'a> {
+        let mut object = Object::begin(out, kind, self.stamp.at(at));
+        if self.netns != 0 {
+            object.integer(Field::Netns, self.netns);
+        }
+        object
+    }
+
     fn begin<'a>(
         &mut self,
         out: &'a mut Vec<u8>,
@@ -174,6 +188,9 @@ impl JsonBsd {
         holding.put(&mut object);
         if let Some(peer) = &socket.peer {
             object.integer(More::UnixPeer, peer.inode);
+            if let Some(cookie) = peer.cookie {
+                object.integer64(More::UnixPeerCookie, cookie.get());
+            }
             if !peer.path.is_empty() {
                 object.bytes(More::UnixPeerPath, More::UnixPeerPathHex, &shown_path(&peer.path));
             }
@@ -276,7 +293,7 @@ impl JsonBsd {
         took: Duration,
         counted: &Counted,
     ) {
-        let mut object = Object::begin(out, Kind::Interval, self.stamp.at(at));
+        let mut object = self.object(out, Kind::Interval, at);
         if let Some(name) = only {
             object.bytes(Field::InterfaceName, Field::InterfaceNameHex, name);
         }
@@ -308,7 +325,7 @@ impl JsonBsd {
     }
 
     pub fn neighbour(&mut self, out: &mut Vec<u8>, at: Mono, neighbour: &Neighbour, spelling: &Spelling) {
-        let mut object = Object::begin(out, Kind::Neighbour, self.stamp.at(at));
+        let mut object = self.object(out, Kind::Neighbour, at);
         family(&mut object, if neighbour.addr.is_ipv4() { Family::V4 } else { Family::V6 });
         object.integer(Field::Interface, neighbour.interface);
         interface_name(&mut object, neighbour.interface, spelling);
@@ -321,7 +338,7 @@ impl JsonBsd {
     }
 
     pub fn nexthop(&mut self, out: &mut Vec<u8>, at: Mono, hop: &Nexthop, spelling: &Spelling) {
-        let mut object = Object::begin(out, Kind::Nexthop, self.stamp.at(at));
+        let mut object = self.object(out, Kind::Nexthop, at);
         match hop.family {
             2 => family(&mut object, Family::V4),
             10 => family(&mut object, Family::V6),
@@ -365,7 +382,7 @@ impl JsonBsd {
     }
 
     pub fn vif(&mut self, out: &mut Vec<u8>, at: Mono, of: Family, vif: &Vif) {
-        let mut object = Object::begin(out, Kind::MulticastInterface, self.stamp.at(at));
+        let mut object = self.object(out, Kind::MulticastInterface, at);
         family(&mut object, of);
         object.integer(More::VifNumber, vif.number);
         object.bytes(Field::InterfaceName, Field::InterfaceNameHex, &vif.name);
@@ -382,7 +399,7 @@ impl JsonBsd {
     }
 
     pub fn multicast_route(&mut self, out: &mut Vec<u8>, at: Mono, of: Family, route: &MulticastRoute) {
-        let mut object = Object::begin(out, Kind::MulticastRoute, self.stamp.at(at));
+        let mut object = self.object(out, Kind::MulticastRoute, at);
         family(&mut object, of);
         object.address(More::MrOrigin, route.origin);
         object.address(More::MrGroup, route.group);

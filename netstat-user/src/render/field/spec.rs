@@ -5,6 +5,8 @@
 pub enum Type {
     /// Any text.
     Text,
+    /// Several texts.
+    Texts,
     /// One of these.
     OneOf(&'static [&'static str]),
     /// RFC 3339 in UTC with nine digits of the second.

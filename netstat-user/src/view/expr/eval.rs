@@ -21,8 +21,10 @@ pub struct Subject<'a> {
     pub cgroup: Option<u64>,
     /// Of a unix socket: its path, empty when it has none.
     pub path: &'a [u8],
-    /// The path of the other end.
+    /// The path of the other end, empty when there is none.
     pub peer: Option<&'a [u8]>,
+    /// Of a unix socket, what ss has in the place of ports: its inode, and that of the other end, 0 when there is none.
+    pub inodes: (Option<u64>, Option<u64>),
     /// Ports that the kernel chooses, the last included (`net.ipv4.ip_local_port_range`).
     pub ephemeral: (u16, u16),
 }
@@ -43,6 +45,7 @@ impl<'a> Subject<'a> {
             cgroup: row.cgroup.map(NonZeroU64::get),
             path: b"",
             peer: None,
+            inodes: (None, None),
             ephemeral,
         }
     }
@@ -64,6 +67,7 @@ impl<'a> Subject<'a> {
             cgroup: Some(0),
             path: &row.path,
             peer: None,
+            inodes: (Some(row.inode), None),
             ephemeral: EPHEMERAL,
         }
     }
@@ -79,6 +83,7 @@ impl<'a> Subject<'a> {
             cgroup: conn.identity.cgroup.map(NonZeroU64::get),
             path: b"",
             peer: None,
+            inodes: (None, None),
             ephemeral: EPHEMERAL,
         }
     }
@@ -96,6 +101,7 @@ impl<'a> Subject<'a> {
             cgroup: if unix { Some(0) } else { socket.identity.cgroup.map(NonZeroU64::get) },
             path: if unix { socket.name.bytes() } else { b"" },
             peer: None,
+            inodes: (None, None),
             ephemeral: EPHEMERAL,
         }
     }
@@ -147,8 +153,14 @@ impl Cond {
         match self {
             Self::Host(side, host) => host.holds(*side, subject),
             Self::Port(side, compare, _, port) => match subject.ends {
-                Some(ends) => port.holds(*compare, end(ends, *side).port),
-                None => Some(false),
+                Some(ends) => port.holds(*compare, end(ends, *side).port.into()),
+                None => {
+                    let (own, peer) = subject.inodes;
+                    match if *side == Side::Local { own } else { peer } {
+                        Some(inode) => port.holds(*compare, inode),
+                        None => Some(false),
+                    }
+                }
             },
             Self::Device(Device::Index(index)) => subject.device.map(|device| device == *index),
             Self::Mark { value, mask } => subject.mark.map(|mark| mark & mask == *value),
@@ -163,10 +175,12 @@ impl Cond {
     }
 }
 
-/// The kernel gives unix sockets that bind to no name an abstract one of five hexadecimal digits (unix(7)).
+/// The kernel gives unix sockets that bind to no name an abstract one of five hexadecimal digits (unix(7)); those that were
+/// never bound count with them, as for ss.
 fn is_autobound(path: &[u8]) -> bool {
-    path.strip_prefix(b"@")
-        .is_some_and(|digits| digits.len() == 5 && digits.iter().all(u8::is_ascii_hexdigit))
+    let digits = path.strip_prefix(b"@");
+    path.is_empty()
+        || digits.is_some_and(|digits| digits.len() == 5 && digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 fn end((local, foreign): (Endpoint, Endpoint), side: Side) -> Endpoint {
@@ -184,10 +198,11 @@ impl Host {
             (Address::Path(pattern), None) => {
                 let path = match side {
                     Side::Local => subject.path,
+                    // Whatever it is.
+                    Side::Foreign if pattern == b"*" => b"",
                     Side::Foreign => subject.peer?,
                 };
-                // As ss, which shows a socket without a path so.
-                Some(matches(pattern, if path.is_empty() { b"*" } else { path }))
+                Some(matches(pattern, path))
             }
             (Address::Any, None) => Some(self.port.is_none()),
             (Address::Prefixes(_), None) => Some(false),
@@ -199,7 +214,7 @@ impl Host {
                 };
                 match &self.port {
                     _ if !held => Some(false),
-                    Some(port) => port.holds(Compare::Equal, end.port),
+                    Some(port) => port.holds(Compare::Equal, end.port.into()),
                     None => Some(true),
                 }
             }
@@ -208,11 +223,11 @@ impl Host {
 }
 
 impl Port {
-    fn holds(&self, compare: Compare, port: u16) -> Option<bool> {
+    fn holds(&self, compare: Compare, port: u64) -> Option<bool> {
         let one = |wanted: u16| match compare {
-            Compare::Equal => port == wanted,
-            Compare::AtLeast => port >= wanted,
-            Compare::AtMost => port <= wanted,
+            Compare::Equal => port == u64::from(wanted),
+            Compare::AtLeast => port >= u64::from(wanted),
+            Compare::AtMost => port <= u64::from(wanted),
         };
         match self {
             Self::Number(wanted) => Some(one(*wanted)),

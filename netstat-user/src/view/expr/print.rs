@@ -48,6 +48,12 @@ fn both(out: &mut Vec<u8>, left: &Expr, word: &[u8], right: &Expr) {
 fn condition(out: &mut Vec<u8>, cond: &Cond) {
     let mut say = |text: &str| out.extend_from_slice(text.as_bytes());
     match cond {
+        // A path would be read from `src = *` where unix sockets are meant.
+        Cond::Host(side, Host { kind, address: Address::Any, port: None }) => {
+            say(if *side == Side::Local { "sport = " } else { "dport = " });
+            family(out, *kind);
+            out.push(b'*');
+        }
         Cond::Host(side, address) => {
             say(if *side == Side::Local { "src = " } else { "dst = " });
             host(out, address);

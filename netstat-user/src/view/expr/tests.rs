@@ -28,6 +28,7 @@ fn subject(local: &str, foreign: &str) -> Subject<'static> {
         cgroup: Some(1),
         path: b"",
         peer: None,
+        inodes: (None, None),
         ephemeral: eval::EPHEMERAL,
     }
 }
@@ -108,15 +109,22 @@ fn unix_paths_are_patterns() {
         ("src /run/[", b"/run/[", true),
         ("src /run/a\\ b", b"/run/a b", true),
         ("src unix:*", b"", true),
-        ("src unix:", b"", false),
+        ("src unix:", b"", true),
+        ("src unix:[!@]*", b"", false),
         ("src @*", b"@abstract", true),
         ("not src /run/*", b"/tmp/x", true),
         ("autobound", b"@0000f", true),
         ("autobound", b"@0000g", false),
+        ("autobound", b"", true),
         ("sport = 22", b"/run/x", false),
     ] {
         assert_eq!(parse(text).wants(&named(path)), wanted, "{text}");
     }
+    // Where ss has ports.
+    let inodes = |text: &str| parse(text).wants(&Subject { inodes: (Some(70_000), Some(0)), ..named(b"") });
+    assert!(inodes("sport > 5 and not sport < 1 and dport = 0") && !inodes("dport != 0"));
+    let peer = |peer| parse("dst /run/*").wants(&Subject { peer, ..named(b"") });
+    assert_eq!([Some(&b"/RUN/x"[..]), Some(b""), None].map(peer), [true, false, false]);
     let unix = Selection::parse(&[b"src", b"x*y"], true).unwrap();
     assert!(unix.wants(&named(b"X y")));
     // Many stars cost no more than their number.
