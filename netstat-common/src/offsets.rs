@@ -45,6 +45,7 @@ offsets! {
     skc_cookie = "sock_common"."skc_cookie";
     skc_flags = "sock_common"."skc_flags";
     sk_protocol = "sock"."sk_protocol";
+    sk_type = "sock"."sk_type";
     sk_err = "sock"."sk_err";
     sk_shutdown = "sock"."sk_shutdown";
     sk_uid = "sock"."sk_uid";
@@ -117,7 +118,7 @@ offsets! {
     socket_sk = "socket"."sk";
 }
 
-const _: () = assert!(size_of::<Offsets>() == 77 * 4);
+const _: () = assert!(size_of::<Offsets>() == 78 * 4);
 
 // SAFETY: `Offsets` is `repr(C)`, holds `u32` only, so it has no padding, and any bit pattern of it is valid.
 #[cfg(feature = "user")]

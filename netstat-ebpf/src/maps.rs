@@ -27,22 +27,30 @@ pub const NOTE_COUNT: u32 = 8192;
 #[map]
 pub static NOTES: Array<[u64; 2]> = Array::with_max_entries(NOTE_COUNT, 0);
 
-/// A word for each processor to make a number of an address in.
+/// A word for each processor: the event that the first program has, or, where tracepoints can be preempted, a place to make
+/// a number of an address in.
 #[map]
 pub static NUMBER: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// 1 while every transition must carry the addresses. User space writes it at any time.
-#[map]
-pub static MODE: Array<u32> = Array::with_max_entries(1, 0);
+/// See [`MODE_MAP`](netstat_common::config::MODE_MAP).
+#[unsafe(link_section = ".data.mode")]
+pub static MODE: Word = Word::new(1);
 
 /// Addresses of the functions [named so](netstat_common::config::HANDLERS), for the hooks that see timers.
-#[map]
-pub static HANDLERS: Array<[u64; HANDLER_NAMES.len()]> = Array::with_max_entries(1, 0);
+#[unsafe(link_section = ".data.handlers")]
+pub static HANDLERS: [Word; HANDLER_NAMES.len()] = [const { Word::new(0) }; HANDLER_NAMES.len()];
 
 /// The life of a process that was told: start and number of execs, by its tgid, and by thread for those of its threads
 /// that met it.
 #[map]
 pub static ANNOUNCED: LruHashMap<u32, [u64; 2]> = LruHashMap::with_max_entries(8192, 0);
+
+/// Threads of [`ANNOUNCED`] that were met last, each in a place of its own number's: a word made of thread and life. It
+/// spares most events the look-up.
+pub static MET: [Word; MET_COUNT] = [const { Word::new(0) }; MET_COUNT];
+
+/// Places in [`MET`]; a power of two.
+pub const MET_COUNT: usize = 1024;
 
 /// What a socket's queue records have not told yet.
 #[repr(C)]
@@ -130,6 +138,11 @@ pub fn layout_at(at: usize, kind: fn(&Layout) -> &u32) -> u32 {
 macro_rules! config {
     ($member:ident) => {
         $crate::maps::config_at(core::mem::offset_of!(netstat_common::Config, $member), |all| &all.$member)
+    };
+    ($member:ident.$inner:ident) => {
+        $crate::maps::config_at(core::mem::offset_of!(netstat_common::Config, $member.$inner), |all| {
+            &all.$member.$inner
+        })
     };
 }
 

@@ -1,7 +1,7 @@
 //! Who runs.
 
 use crate::emit::emit_quietly;
-use crate::maps::{ANNOUNCED, READER, config, offset};
+use crate::maps::{ANNOUNCED, MET, MET_COUNT, READER, config, offset};
 use crate::sock::{Address, Sock, has_cookie, probed, typed};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
@@ -49,9 +49,22 @@ pub fn announce<S: Sock>(tgid: u32) {
     } else {
         life(current())
     };
-    if !is_told(thread, &life) {
-        introduce(tgid, thread, life);
+    let met = &MET[thread as usize % MET_COUNT];
+    let mark = mark(thread, life);
+    if met.load() == mark {
+        return;
     }
+    if is_told(thread, &life) || introduce(tgid, thread, life) {
+        met.store(mark);
+    }
+}
+
+/// A thread and its life as one word: a process is not introduced where two of 2^64 are the same.
+#[inline(always)]
+fn mark(thread: u32, [start, execs]: [u64; 2]) -> u64 {
+    start.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ execs.wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
+        ^ u64::from(thread) << 32
 }
 
 /// How many PID namespaces lie around the one that a task is in, and the `struct pid` that has its number in each.
@@ -101,11 +114,12 @@ fn is_told(thread: u32, life: &[u64; 2]) -> bool {
     unsafe { ANNOUNCED.get(thread) == Some(life) }
 }
 
+/// Returns whether the thread is one that was told now.
 #[inline(always)]
-fn introduce(tgid: u32, thread: u32, own: [u64; 2]) {
+fn introduce(tgid: u32, thread: u32, own: [u64; 2]) -> bool {
     let leader: Address = probed(current(), offset!(task_group_leader)).unwrap_or(core::ptr::null());
     if leader.is_null() {
-        return;
+        return false;
     }
     let process = if thread == tgid { own } else { life(leader) };
     if thread == tgid || !is_told(tgid, &process) {
@@ -123,7 +137,7 @@ fn introduce(tgid: u32, thread: u32, own: [u64; 2]) {
             record.inner = inner_number(leader);
         });
         if !sent {
-            return;
+            return false;
         }
         // When the map refuses, the process is told again with the next record: more, but not wrong.
         let _ = ANNOUNCED.insert(tgid, process, 0);
@@ -131,4 +145,5 @@ fn introduce(tgid: u32, thread: u32, own: [u64; 2]) {
     if thread != tgid {
         let _ = ANNOUNCED.insert(thread, own, 0);
     }
+    true
 }

@@ -20,9 +20,21 @@ macro_rules! kfunc {
     };
 }
 
-/// Does it without being preempted, where the kernel lets programs ask for that.
+/// At a tracepoint: does it without being preempted, where that can happen.
 #[inline(always)]
 pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+    if has_preemptible_tracepoints() { undisturbed_call(work) } else { work() }
+}
+
+/// Whether another process may run in the middle of a tracepoint: then, and only then, there is more than one spare.
+#[inline(always)]
+pub fn has_preemptible_tracepoints() -> bool {
+    config!(spares) > 1
+}
+
+/// At a function: does it without being preempted, where the kernel lets programs ask for that.
+#[inline(always)]
+pub fn undisturbed_call<T>(work: impl FnOnce() -> T) -> T {
     if config!(kfuncs) != 0 {
         kfunc!(0x0bad0001);
     }

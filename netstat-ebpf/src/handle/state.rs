@@ -14,7 +14,7 @@ use netstat_common::{IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, Kind, TcpState, j
 /// another socket as soon as it is reused.
 #[inline(always)]
 fn is_whole() -> bool {
-    !has_cookie() || MODE.get(0).is_none_or(|&whole| whole != 0)
+    !has_cookie() || MODE.load() != 0
 }
 
 /// `sock` goes from one state to another.

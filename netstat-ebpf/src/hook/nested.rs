@@ -13,12 +13,16 @@
 //! after the other; so there are more spares where that happens (`more_spares` in the loader). `undisturbed` leaves only a
 //! moment at the beginning and the end of each for that.
 //!
-//! Notes lie in a table by the socket's address, for all processors: between two programs anything may run, in any
+//! Where only interrupts come in between, the note is a word of the processor's: the first leaves the socket's address in it,
+//! the spare takes that away. An interrupt between the two that changes states makes the spare tell the event again, which
+//! the table recognises.
+//!
+//! Where processes do, notes lie in a table by the socket's address, for all processors: between two programs anything may run, in any
 //! order, and the process may even move to another processor; but one socket changes its state once at a time. Where two
 //! sockets share a place, or the last spare is left out, the event may be told twice, which the table recognises.
 
 use crate::maps::{LOSSES, NOTE_COUNT, NOTES, NUMBER, config};
-use crate::undisturbed::undisturbed;
+use crate::undisturbed::{has_preemptible_tracepoints, undisturbed};
 use netstat_common::loss::SPARED;
 
 /// A place for notes: the socket, and the state it reaches.
@@ -56,6 +60,14 @@ fn place(sk: u64) -> Option<(u64, Note)> {
 /// Runs the first program's part for the socket at `sk` and the state `to`, and notes that it did.
 #[inline(always)]
 pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
+    if !has_preemptible_tracepoints() {
+        if let Some(mine) = NUMBER.get_ptr_mut(0) {
+            // SAFETY: this processor's own word, which lives as long as the map; volatile, so that it is stored before the work.
+            unsafe { mine.write_volatile(sk) };
+        }
+        work();
+        return;
+    }
     undisturbed(|| {
         if let Some((number, note)) = place(sk) {
             put(note, 0, number);
@@ -69,6 +81,17 @@ pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
 /// number `which` of all there are, removes the note.
 #[inline(always)]
 pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
+    if !has_preemptible_tracepoints() {
+        let Some(mine) = NUMBER.get_ptr_mut(0) else { return };
+        // SAFETY: as in `first`.
+        if unsafe { mine.read_volatile() } == sk {
+            // SAFETY: as in `first`. The next event may be of the same socket.
+            unsafe { mine.write_volatile(0) };
+        } else if count() {
+            work();
+        }
+        return;
+    }
     undisturbed(|| take_over(which, sk, to, work));
 }
 
@@ -86,9 +109,17 @@ fn take_over(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
         put(note, 0, number);
         put(note, 1, to as u64);
     }
-    let Some(count) = LOSSES.get_ptr_mut(SPARED) else { return };
+    if count() {
+        work();
+    }
+}
+
+/// Counts an event that a spare takes over.
+#[inline(always)]
+fn count() -> bool {
+    let Some(count) = LOSSES.get_ptr_mut(SPARED) else { return false };
     // SAFETY: this processor's counter, which lives as long as the map.
     let count = unsafe { &mut *count };
     *count += 1;
-    work();
+    true
 }

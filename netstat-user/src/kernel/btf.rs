@@ -197,6 +197,11 @@ impl Btf {
             .find_map(|kind| self.found.get(&(kind, name.as_bytes().to_vec())).copied())
     }
 
+    /// Number of a structure that was asked for.
+    pub fn structure(&self, name: &str) -> Option<u32> {
+        self.found.get(&(STRUCT, name.as_bytes().to_vec())).copied()
+    }
+
     /// Number of arguments of a function.
     pub fn arguments(&self, function: &str) -> Option<u32> {
         let id = *self.found.get(&(FUNC, function.as_bytes().to_vec()))?;

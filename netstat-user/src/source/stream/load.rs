@@ -15,7 +15,7 @@ use crate::model::ResetNames;
 use aya::Ebpf;
 use aya::maps::Array;
 use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, RawTracePoint, TracePoint};
-use netstat_common::config::{HANDLERS, KFUNCS, MAX_PORTS, QueueStore};
+use netstat_common::config::{CastTypes, HANDLERS, HANDLERS_MAP, KFUNCS, MAX_PORTS, QueueStore};
 use netstat_common::{Config, Layout, Offsets};
 use std::path::Path;
 
@@ -225,7 +225,8 @@ impl<'a> Assembly<'a> {
             recvmsg_args: self.arguments("tcp_recvmsg"),
             accept_args: self.arguments("inet_csk_accept"),
             queue_store: store as u32,
-            kfuncs: u32::from(numbers.is_some()),
+            kfuncs: u32::from(matches!(numbers, [Some(_), Some(_), _])),
+            types: numbers[2].and_then(|_| self.cast_types()).unwrap_or_default(),
             spares: if self.is_preemptible() { 1 + more_spares(Tier::TpBtf).len() as u32 } else { 1 },
             reader: own_number(),
             tick: tick(),
@@ -267,10 +268,20 @@ impl<'a> Assembly<'a> {
     }
 
     /// The kernel's numbers of [`KFUNCS`].
-    fn kfuncs(&self) -> Option<[u32; KFUNCS.len()]> {
-        let types = self.types.as_ref().ok()?;
-        let [disable, enable] = KFUNCS.map(|(name, _)| types.number(name));
-        Some([disable?, enable?])
+    fn kfuncs(&self) -> [Option<u32>; KFUNCS.len()] {
+        KFUNCS.map(|(name, _)| self.types.as_ref().ok()?.number(name))
+    }
+
+    fn cast_types(&self) -> Option<CastTypes> {
+        let number = |structure| self.types.as_ref().ok()?.structure(structure);
+        Some(CastTypes {
+            tcp_sock: number("tcp_sock")?,
+            inet_timewait_sock: number("inet_timewait_sock")?,
+            request_sock: number("request_sock")?,
+            file: number("file")?,
+            socket: number("socket")?,
+            list_head: number("list_head")?,
+        })
     }
 
     fn reset_names(&self) -> ResetNames {
@@ -424,10 +435,11 @@ fn any(tried: Vec<Result<(), Refusal>>) -> Result<(), Refusal> {
 /// Tells the hooks that see timers which ones matter.
 fn write_handlers(ebpf: &mut Ebpf) -> Result<(), Refusal> {
     let addresses = kallsyms::addresses(Path::new("/"), HANDLERS)?;
-    let map = ebpf.map_mut("HANDLERS").ok_or_else(|| Refusal::Object("it has no map HANDLERS".to_owned()))?;
+    let map = ebpf.map_mut(HANDLERS_MAP);
+    let map = map.ok_or_else(|| Refusal::Object(format!("it has no map {HANDLERS_MAP}")))?;
     let written =
         Array::<_, [u64; HANDLERS.len()]>::try_from(map).and_then(|mut map| map.set(0, addresses, 0));
-    written.map_err(|cause| failed("writing the map HANDLERS", cause))
+    written.map_err(|cause| failed("writing the handlers' addresses", cause))
 }
 
 fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Refusal> {

@@ -14,7 +14,7 @@ pub const PREEMPTIBLE: &str = "class_srcu_fast_notrace_t";
 pub const RESET_REASONS: &str = "sk_rst_reason";
 
 /// Structures, functions and types of tracepoints that are looked up in the kernel's types.
-pub const TYPES: [&str; 44] = [
+pub const TYPES: [&str; 46] = [
     "sock_common",
     "sock",
     "inet_sock",
@@ -58,6 +58,8 @@ pub const TYPES: [&str; 44] = [
     RESET_REASONS,
     KFUNCS[0].0,
     KFUNCS[1].0,
+    KFUNCS[2].0,
+    "list_head",
     PREEMPTIBLE,
 ];
 
@@ -197,15 +199,18 @@ impl std::fmt::Display for At {
     }
 }
 
-/// The object with its calls of [`KFUNCS`] completed: the number that holds the place of each becomes the kernel's. Without
-/// those numbers nothing is changed, and no program comes to the calls.
-pub fn with_kfuncs(object: &[u8], numbers: Option<[u32; KFUNCS.len()]>) -> Cow<'_, [u8]> {
+/// The object with its calls of [`KFUNCS`] completed: the number that holds the place of each becomes the kernel's. Those
+/// without a number are left as they are, and no program comes to the calls.
+pub fn with_kfuncs(object: &[u8], numbers: [Option<u32>; KFUNCS.len()]) -> Cow<'_, [u8]> {
     // `call NUMBER`, of a helper and of a kernel function (`BPF_PSEUDO_KFUNC_CALL`, include/uapi/linux/bpf.h, 6.12).
     const HELPER: [u8; 4] = [0x85, 0, 0, 0];
     const KFUNC: [u8; 4] = [0x85, 0x20, 0, 0];
-    let Some(numbers) = numbers else { return Cow::Borrowed(object) };
+    if numbers == [None; KFUNCS.len()] {
+        return Cow::Borrowed(object);
+    }
     let mut object = object.to_vec();
     for ((_, place), number) in KFUNCS.into_iter().zip(numbers) {
+        let Some(number) = number else { continue };
         let mut held = [0; 8];
         held[..4].copy_from_slice(&HELPER);
         held[4..].copy_from_slice(&place.to_le_bytes());
@@ -273,16 +278,17 @@ mod tests {
     fn every_call_of_a_kernel_function_is_completed() {
         let count = |object: &[u8], what: [u8; 8]| memchr::memmem::find_iter(object, &what).count();
         let held = |place: u32| [[0x85, 0, 0, 0], place.to_le_bytes()].concat().try_into().unwrap();
-        let done = with_kfuncs(OBJECT, Some([77, 78]));
+        let done = with_kfuncs(OBJECT, [Some(77), Some(78), Some(79)]);
         let mut calls = Vec::new();
-        for ((_, place), number) in KFUNCS.into_iter().zip([77u32, 78]) {
+        for ((_, place), number) in KFUNCS.into_iter().zip([77u32, 78, 79]) {
             let completed = [[0x85, 0x20, 0, 0], number.to_le_bytes()].concat().try_into().unwrap();
             assert_eq!(count(&done, held(place)), 0);
             assert_eq!(count(OBJECT, held(place)), count(&done, completed));
             calls.push(count(OBJECT, held(place)));
         }
         assert!(calls[0] > 0 && calls[0] <= calls[1], "{calls:?}");
-        assert_eq!(with_kfuncs(OBJECT, None), OBJECT);
+        assert!(calls[2] > 0);
+        assert_eq!(with_kfuncs(OBJECT, [None; 3]), OBJECT);
     }
 
     #[test]
