@@ -48,6 +48,12 @@ pub const HANDLERS_MAP: &str = ".data.handlers";
 /// The map that says, at any time, whether every transition must carry the addresses: 1 if so. A section like the other.
 pub const MODE_MAP: &str = ".data.mode";
 
+/// Numbers that stand in the instructions of the object for settings, until the loader puts those in: this one and the offset
+/// of the member in [`Config`] (of four bytes; the others are read from the global).
+pub const CONFIG_PLACE: u32 = 0x0bae_0000;
+/// Likewise for a member of [`Offsets`](crate::Offsets), which has no global; an absent one becomes -1.
+pub const OFFSETS_PLACE: u32 = 0x0baf_0000;
+
 /// Settings of the kernel half, in the global `CONFIG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -131,6 +137,37 @@ impl Config {
         tick: 0,
         reset_args: 0,
     };
+}
+
+impl Config {
+    /// Members of four bytes, each with its offset.
+    pub fn words(&self) -> [(usize, u32); 18] {
+        macro_rules! words {
+            ($($($member:ident).+),*) => {
+                [$((core::mem::offset_of!(Config, $($member).+), self.$($member).+)),*]
+            };
+        }
+        words![
+            queues,
+            netns,
+            port_count,
+            has_cookie,
+            recvmsg_args,
+            accept_args,
+            queue_store,
+            kfuncs,
+            spares,
+            reader,
+            tick,
+            reset_args,
+            types.tcp_sock,
+            types.inet_timewait_sock,
+            types.request_sock,
+            types.file,
+            types.socket,
+            types.list_head
+        ]
+    }
 }
 
 impl Default for Config {

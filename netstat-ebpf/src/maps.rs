@@ -9,7 +9,7 @@ use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use netstat_common::config::HANDLERS as HANDLER_NAMES;
-use netstat_common::{Config, Layout, Loss, Offsets};
+use netstat_common::{Config, Layout, Loss};
 
 /// Records for user space. The loader chooses another size.
 #[map]
@@ -105,9 +105,6 @@ pub static READER: Word = Word::new(0);
 static CONFIG: Global<Config> = Global::new(Config::INITIAL);
 
 #[unsafe(no_mangle)]
-static OFFSETS: Global<Offsets> = Global::new(Offsets::NONE);
-
-#[unsafe(no_mangle)]
 static LAYOUT: Global<Layout> = Global::new(Layout::NONE);
 
 /// Reads one member of a global: copying the whole would fill half of the 512 bytes of stack.
@@ -125,39 +122,73 @@ pub fn config_at<F: Copy>(at: usize, kind: fn(&Config) -> &F) -> F {
 }
 
 #[inline(always)]
-pub fn offset_at(at: usize, kind: fn(&Offsets) -> &u32) -> u32 {
-    member(&OFFSETS, at, kind)
-}
-
-#[inline(always)]
 pub fn layout_at(at: usize, kind: fn(&Layout) -> &u32) -> u32 {
     member(&LAYOUT, at, kind)
 }
 
-/// A member of `CONFIG`.
+/// An offset that this kernel does not have.
+pub const ABSENT: u64 = u64::MAX;
+
+/// What the loader puts in the place of a number: see [`CONFIG_PLACE`](netstat_common::config::CONFIG_PLACE).
+macro_rules! place {
+    ($number:expr) => {{
+        #[cfg(target_arch = "bpf")]
+        {
+            let value: u64;
+            // SAFETY: it only sets a register.
+            unsafe {
+                core::arch::asm!(
+                    "{value} = {number}",
+                    value = out(reg) value, number = const $number, options(nomem, nostack),
+                );
+            }
+            value
+        }
+        // The crate runs on that target only; elsewhere it is merely checked.
+        #[cfg(not(target_arch = "bpf"))]
+        u64::from($number)
+    }};
+}
+
+/// A member of `CONFIG` of four bytes.
 macro_rules! config {
-    ($member:ident) => {
-        $crate::maps::config_at(core::mem::offset_of!(netstat_common::Config, $member), |all| &all.$member)
+    ($($member:ident).+) => {
+        $crate::maps::place!(
+            netstat_common::config::CONFIG_PLACE
+                + core::mem::offset_of!(netstat_common::Config, $($member).+) as u32
+        ) as u32
     };
-    ($member:ident.$inner:ident) => {
-        $crate::maps::config_at(core::mem::offset_of!(netstat_common::Config, $member.$inner), |all| {
-            &all.$member.$inner
+}
+
+/// A member of `CONFIG` of eight bytes.
+macro_rules! config_long {
+    ($member:ident) => {
+        $crate::maps::config_at::<u64>(core::mem::offset_of!(netstat_common::Config, $member), |all| {
+            &all.$member
         })
     };
 }
 
-/// A member of `OFFSETS`.
+/// A member of [`Offsets`](netstat_common::Offsets), or [`ABSENT`].
 macro_rules! offset {
     ($member:ident) => {
-        $crate::maps::offset_at(core::mem::offset_of!(netstat_common::Offsets, $member), |all| &all.$member)
+        $crate::maps::place!(
+            netstat_common::config::OFFSETS_PLACE
+                + core::mem::offset_of!(netstat_common::Offsets, $member) as u32
+        )
     };
 }
 
-/// A member of `LAYOUT`.
+/// A member of `LAYOUT`, or [`ABSENT`].
 macro_rules! layout {
     ($member:ident) => {
-        $crate::maps::layout_at(core::mem::offset_of!(netstat_common::Layout, $member), |all| &all.$member)
+        match $crate::maps::layout_at(core::mem::offset_of!(netstat_common::Layout, $member), |all| {
+            &all.$member
+        }) {
+            netstat_common::offsets::ABSENT => $crate::maps::ABSENT,
+            at => u64::from(at),
+        }
     };
 }
 
-pub(crate) use {config, layout, offset};
+pub(crate) use {config, config_long, layout, offset, place};

@@ -3,14 +3,13 @@
 //! A hook with BTF types gives a pointer whose loads the verifier checks ([`Typed`]); any other hook gives an address
 //! that `bpf_probe_read_kernel` checks ([`Probed`]). A field at an [`ABSENT`] offset reads as zero.
 
-use crate::maps::{config, offset};
+use crate::maps::{ABSENT, config, offset};
 use aya_ebpf::helpers::bpf_probe_read_kernel;
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_jiffies64, bpf_skc_to_tcp_sock};
 use core::ffi::c_void;
 use netstat_common::event::{
     FLAG_DEAD, FLAG_LINGER, FLAG_PEER_FIN, FLAG_POINTER, FLAG_TOTALS, FLAG_UNACCEPTED, NOT_TOLD,
 };
-use netstat_common::offsets::ABSENT;
 use netstat_common::{AF_INET, IPPROTO_TCP, RawHead, RawTotals, RawTuple, judge};
 
 /// `SOCK_STREAM`: a raw socket may be of the same protocol.
@@ -32,7 +31,7 @@ pub fn has_cookie() -> bool {
 
 /// Loads through a pointer whose type the verifier knows.
 #[inline(always)]
-pub fn typed<T: Copy + Default>(base: Address, at: u32) -> T {
+pub fn typed<T: Copy + Default>(base: Address, at: u64) -> T {
     if at == ABSENT {
         return T::default();
     }
@@ -44,7 +43,7 @@ pub fn typed<T: Copy + Default>(base: Address, at: u32) -> T {
 
 /// Loads from any kernel address; `None` when it is not mapped.
 #[inline(always)]
-pub fn probed<T: Copy + Default>(base: Address, at: u32) -> Option<T> {
+pub fn probed<T: Copy + Default>(base: Address, at: u64) -> Option<T> {
     if at == ABSENT {
         return Some(T::default());
     }
@@ -97,13 +96,13 @@ pub trait Sock: Copy {
     /// The same as `struct tcp_sock`, which the fields after `struct sock` need.
     fn tcp(self) -> Address;
 
-    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T;
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T;
 
     /// Names the socket in `head` and returns its other name, for [`RawTuple::other`].
     fn name(self, head: &mut RawHead) -> u64;
 
     #[inline(always)]
-    fn get<T: Copy + Default>(self, at: u32) -> T {
+    fn get<T: Copy + Default>(self, at: u64) -> T {
         self.load(self.address(), at)
     }
 
@@ -230,7 +229,7 @@ pub trait Sock: Copy {
 
     /// Copies an `in6_addr` by words: its bytes may not be loaded as one.
     #[inline(always)]
-    fn address6(self, at: u32, into: &mut [u8; 16]) {
+    fn address6(self, at: u64, into: &mut [u8; 16]) {
         if at == ABSENT {
             return;
         }
@@ -357,7 +356,7 @@ impl Sock for Typed {
     }
 
     #[inline(always)]
-    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
         typed(base, at)
     }
 
@@ -407,7 +406,7 @@ impl Sock for Cast {
     }
 
     #[inline(always)]
-    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
         typed(base, at)
     }
 
@@ -435,7 +434,7 @@ impl Sock for Probed {
     }
 
     #[inline(always)]
-    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
         probed(base, at).unwrap_or_default()
     }
 

@@ -1,12 +1,12 @@
 //! Who runs.
 
 use crate::emit::emit_quietly;
-use crate::maps::{ANNOUNCED, MET, MET_COUNT, READER, config, offset};
-use crate::sock::{Address, Sock, has_cookie, probed, typed};
+use crate::maps::{ABSENT, ANNOUNCED, MET, MET_COUNT, READER, config, offset};
+use crate::sock::{Address, Sock, has_casts, has_cookie, probed, typed};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
+use netstat_common::Kind;
 use netstat_common::event::{FLAG_OWNED, RawHead, RawProcess};
-use netstat_common::{Kind, offsets::ABSENT};
 
 /// Process (thread group) that runs, in the initial PID namespace; 0 is a processor's idle task.
 #[inline(always)]
@@ -35,26 +35,51 @@ pub fn sign(head: &mut RawHead, actor: u32) {
     }
 }
 
-/// Tells who the running process `tgid` is, unless that was done since it began or last executed a program.
+/// A thread that runs.
+#[derive(Clone, Copy)]
+pub struct Thread {
+    pub tgid: u32,
+    tid: u32,
+    /// Its `struct task_struct`, typed where [`is_typed`].
+    task: Address,
+}
+
+/// Whether the running task is to be had with its type: with 5.11, before the cookie helper (5.12).
+#[inline(always)]
+fn is_typed<S: Sock>() -> bool {
+    has_casts() || S::TYPED && has_cookie()
+}
+
+/// The thread that runs, by a single call: each takes as long as a dozen loads.
+#[inline(always)]
+pub fn running<S: Sock>() -> Thread {
+    if is_typed::<S>() {
+        // SAFETY: the helper takes no argument; only programs that `is_typed` admits reach this call.
+        let task: Address = unsafe { bpf_get_current_task_btf() }.cast_const().cast();
+        Thread { tgid: typed(task, offset!(task_tgid)), tid: typed(task, offset!(task_pid)), task }
+    } else {
+        let numbers = bpf_get_current_pid_tgid();
+        Thread { tgid: (numbers >> 32) as u32, tid: numbers as u32, task: current() }
+    }
+}
+
+/// Tells whose the running `thread` is, unless that was done since it began or last executed a program.
 ///
 /// What was done is looked up by thread first: that takes no pointer to the leader of its group.
 #[inline(always)]
-pub fn announce<S: Sock>(tgid: u32) {
-    let thread = bpf_get_current_pid_tgid() as u32;
-    // A typed task came with 5.11, before the cookie helper (5.12).
-    let life = if S::TYPED && has_cookie() {
-        // SAFETY: the helper takes no argument; only programs that `has_cookie` admits reach this call.
-        let task: Address = unsafe { bpf_get_current_task_btf() }.cast_const().cast();
-        [typed(task, offset!(task_start_boottime)), typed(task, offset!(task_self_exec_id))]
+pub fn announce<S: Sock>(thread: Thread) {
+    let life = if is_typed::<S>() {
+        let word = |at| typed(thread.task, at);
+        [word(offset!(task_start_boottime)), word(offset!(task_self_exec_id))]
     } else {
-        life(current())
+        life(thread.task)
     };
-    let met = &MET[thread as usize % MET_COUNT];
-    let mark = mark(thread, life);
+    let met = &MET[thread.tid as usize % MET_COUNT];
+    let mark = mark(thread.tid, life);
     if met.load() == mark {
         return;
     }
-    if is_told(thread, &life) || introduce(tgid, thread, life) {
+    if is_told(thread.tid, &life) || introduce(thread.tgid, thread.tid, life) {
         met.store(mark);
     }
 }

@@ -3,11 +3,10 @@
 use super::is_wanted;
 use super::owner::socket_in;
 use crate::emit::emit_quietly;
-use crate::maps::offset;
+use crate::maps::{ABSENT, offset};
 use crate::sock::{Address, Probed, Sock, probed};
 use crate::task;
 use netstat_common::event::{How, Life, RawHead};
-use netstat_common::offsets::ABSENT;
 use netstat_common::{AF_INET, AF_INET6, IPPROTO_TCP, Kind};
 
 /// Descriptors that are looked at after an exec: the bits of a word.
@@ -58,10 +57,11 @@ pub fn exited(task: Address) {
 /// The running process executes another program from now on. Files that end with an exec are closed.
 #[inline(always)]
 pub fn executed() {
-    let tgid = task::tgid();
+    let thread = task::running::<Probed>();
+    let tgid = thread.tgid;
     let files = open_files().unwrap_or(Files { array: core::ptr::null(), open: 0, more: true });
     tell(Life::Exec, tgid, u8::from(files.more), 0);
-    task::announce::<Probed>(tgid);
+    task::announce::<Probed>(thread);
     for fd in 0..LOOKED_AT {
         if files.open >> fd & 1 == 0 {
             continue;
@@ -117,7 +117,7 @@ fn open_files() -> Option<Files> {
         if word * LOOKED_AT >= size || more {
             break;
         }
-        more = probed::<u64>(bits, word * 8)? != 0;
+        more = probed::<u64>(bits, u64::from(word) * 8)? != 0;
     }
     Some(Files { array, open, more })
 }

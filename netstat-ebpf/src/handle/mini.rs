@@ -6,10 +6,9 @@
 
 use super::is_wanted;
 use crate::emit::emit;
-use crate::maps::{HANDLERS, config, offset};
+use crate::maps::{ABSENT, HANDLERS, config, offset};
 use crate::sock::{Address, Cast, Probed, Sock, cast, has_casts, probed, typed};
 use netstat_common::event::{FLAG_POINTER, Mini, RawFull};
-use netstat_common::offsets::ABSENT;
 use netstat_common::{AF_INET, AF_INET6, IPPROTO_TCP, Kind, RawHead, RawTuple, TcpState};
 
 /// A request or timewait socket; `TYPED` when the verifier knows what the address leads to.
@@ -30,7 +29,7 @@ impl<const TYPED: bool> Sock for Small<TYPED> {
     }
 
     #[inline(always)]
-    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
         if TYPED { typed(base, at) } else { probed(base, at).unwrap_or_default() }
     }
 
@@ -183,6 +182,6 @@ fn sends<S: Sock>(sock: S) {
 
 /// What the timer is a part of.
 #[inline(always)]
-fn behind(timer: Address, at: u32) -> Address {
-    (timer as u64).wrapping_sub(u64::from(at)) as Address
+fn behind(timer: Address, at: u64) -> Address {
+    (timer as u64).wrapping_sub(at) as Address
 }

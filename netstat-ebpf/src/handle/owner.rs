@@ -22,14 +22,14 @@ static SAID: Word = Word::new(0);
 #[inline(always)]
 pub fn accepted<S: Sock>(sock: S) {
     if sock.protocol() == IPPROTO_TCP && is_wanted(sock) {
-        seen(sock, task::tgid(), How::Accept);
+        seen(sock, task::running::<S>(), How::Accept);
     }
 }
 
-/// Tells that `tgid` came to use `sock`. Returns whether there was room.
+/// Tells that the running `thread` came to use `sock`. Returns whether there was room.
 #[inline(always)]
-pub fn seen<S: Sock>(sock: S, tgid: u32, how: How) -> bool {
-    task::announce::<S>(tgid);
+pub fn seen<S: Sock>(sock: S, thread: task::Thread, how: How) -> bool {
+    task::announce::<S>(thread);
     let state = sock.state();
     emit(|now, head: &mut RawHead| {
         head.time = now;
@@ -38,7 +38,7 @@ pub fn seen<S: Sock>(sock: S, tgid: u32, how: How) -> bool {
         head.to = state;
         head.lport = sock.lport();
         head.protocol = IPPROTO_TCP;
-        task::sign(head, tgid);
+        task::sign(head, thread.tgid);
         sock.name(head);
     })
 }

@@ -2,7 +2,9 @@
 
 use super::{is_wanted, owner};
 use crate::emit::{emit, lost, now};
-use crate::maps::{HAS_RECEIVED, HAS_SENT, HASH_QUEUES, KNOWN, Pending, SOCKET_QUEUES, config, offset};
+use crate::maps::{
+    HAS_RECEIVED, HAS_SENT, HASH_QUEUES, KNOWN, Pending, SOCKET_QUEUES, config, config_long, offset,
+};
 use crate::sock::Sock;
 use crate::task;
 use crate::word::Word;
@@ -129,7 +131,7 @@ fn count<S: Sock>(sock: S, pending: &Pending, direction: Direction, bytes: u32, 
     };
     let before = pending.user.load();
     let mut after = before | first;
-    if user != 0 && before as u32 != user && owner::seen(sock, user, How::Use) {
+    if user != 0 && before as u32 != user && owner::seen(sock, task::running::<S>(), How::Use) {
         after = after & !u64::from(u32::MAX) | u64::from(user);
     }
     if after != before {
@@ -138,7 +140,7 @@ fn count<S: Sock>(sock: S, pending: &Pending, direction: Direction, bytes: u32, 
     amount.add(u64::from(bytes));
     let due = config!(queues) == Queues::Every as u32
         || before & first == 0
-        || judge::queue_due(pending.last.load(), now(), config!(queue_interval));
+        || judge::queue_due(pending.last.load(), now(), config_long!(queue_interval));
     if due {
         report(sock, pending, direction, user);
     }

@@ -10,7 +10,7 @@
 //!
 //! Against interrupts one spare is enough: a softirq is not interrupted by another. A process that is stopped in the
 //! middle of a program keeps that program from everybody until it goes on, and processes can be stopped in one program
-//! after the other; so there are more spares where that happens (`more_spares` in the loader). `undisturbed` leaves only a
+//! after the other; so there are more spares where that happens (`more_spares` in the loader). `hold` leaves only a
 //! moment at the beginning and the end of each for that.
 //!
 //! Where only interrupts come in between, the note is a word of the processor's: the first leaves the socket's address in it,
@@ -22,7 +22,7 @@
 //! sockets share a place, or the last spare is left out, the event may be told twice, which the table recognises.
 
 use crate::maps::{LOSSES, NOTE_COUNT, NOTES, NUMBER, config};
-use crate::undisturbed::{has_preemptible_tracepoints, undisturbed};
+use crate::undisturbed::{has_preemptible_tracepoints, hold, release};
 use netstat_common::loss::SPARED;
 
 /// A place for notes: the socket, and the state it reaches.
@@ -60,58 +60,70 @@ fn place(sk: u64) -> Option<(u64, Note)> {
 /// Runs the first program's part for the socket at `sk` and the state `to`, and notes that it did.
 #[inline(always)]
 pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
-    if !has_preemptible_tracepoints() {
-        if let Some(mine) = NUMBER.get_ptr_mut(0) {
-            // SAFETY: this processor's own word, which lives as long as the map; volatile, so that it is stored before the work.
-            unsafe { mine.write_volatile(sk) };
-        }
-        work();
-        return;
-    }
-    undisturbed(|| {
+    if has_preemptible_tracepoints() {
+        hold();
         if let Some((number, note)) = place(sk) {
             put(note, 0, number);
             put(note, 1, to as u64);
         }
-        work();
-    });
+    } else if let Some(mine) = NUMBER.get_ptr_mut(0) {
+        // SAFETY: this processor's own word, which lives as long as the map; volatile, so that it is stored before the work.
+        unsafe { mine.write_volatile(sk) };
+    }
+    work();
+    // Asked again: an answer that is kept makes the compiler write the work down twice.
+    if has_preemptible_tracepoints() {
+        release();
+    }
 }
 
 /// A spare: does the first's part where that and the spares before this one were left out, and counts it. The last one,
 /// number `which` of all there are, removes the note.
 #[inline(always)]
 pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
-    if !has_preemptible_tracepoints() {
-        let Some(mine) = NUMBER.get_ptr_mut(0) else { return };
-        // SAFETY: as in `first`.
-        if unsafe { mine.read_volatile() } == sk {
-            // SAFETY: as in `first`. The next event may be of the same socket.
-            unsafe { mine.write_volatile(0) };
-        } else if count() {
-            work();
-        }
-        return;
+    let is_open = if has_preemptible_tracepoints() {
+        hold();
+        is_open(which, sk, to)
+    } else {
+        is_open_here(sk)
+    };
+    if is_open && count() {
+        work();
     }
-    undisturbed(|| take_over(which, sk, to, work));
+    if has_preemptible_tracepoints() {
+        release();
+    }
 }
 
+/// Whether the first program was left out, where only interrupts come in between.
 #[inline(always)]
-fn take_over(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
-    let Some((number, note)) = place(sk) else { return };
+fn is_open_here(sk: u64) -> bool {
+    let Some(mine) = NUMBER.get_ptr_mut(0) else { return false };
+    // SAFETY: as in `first`.
+    if unsafe { mine.read_volatile() } != sk {
+        return true;
+    }
+    // SAFETY: as in `first`. The next event may be of the same socket.
+    unsafe { mine.write_volatile(0) };
+    false
+}
+
+/// Whether all programs before this one were left out. If so, it notes itself for those behind it.
+#[inline(always)]
+fn is_open(which: u32, sk: u64, to: i32) -> bool {
+    let Some((number, note)) = place(sk) else { return false };
     let last = which == config!(spares);
     if get(note, 0) == number && get(note, 1) == to as u64 {
         if last {
             put(note, 0, 0);
         }
-        return;
+        return false;
     }
     if !last {
         put(note, 0, number);
         put(note, 1, to as u64);
     }
-    if count() {
-        work();
-    }
+    true
 }
 
 /// Counts an event that a spare takes over.

@@ -2,18 +2,17 @@
 
 use crate::emit::lost;
 use crate::handle::{owner, queue, state};
-use crate::maps::{layout, offset};
+use crate::maps::{ABSENT, layout, offset};
 use crate::sock::{Address, Probed, Sock, probed};
 use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use netstat_common::event::Direction;
-use netstat_common::offsets::ABSENT;
 use netstat_common::{AF_INET, Loss, RawHead, RawTuple};
 
 /// Reads a field of the tracepoint's record.
 #[inline(always)]
-fn field<T: Copy + Default>(ctx: &TracePointContext, at: u32) -> Option<T> {
+fn field<T: Copy + Default>(ctx: &TracePointContext, at: u64) -> Option<T> {
     if at == ABSENT { None } else { probed(ctx.as_ptr(), at) }
 }
 
@@ -27,7 +26,7 @@ struct Told<'a> {
 
 impl Told<'_> {
     #[inline(always)]
-    fn told<T: Copy + Default>(self, at: u32) -> T {
+    fn told<T: Copy + Default>(self, at: u64) -> T {
         field(self.ctx, at).unwrap_or_default()
     }
 }
@@ -46,7 +45,7 @@ impl Sock for Told<'_> {
     }
 
     #[inline(always)]
-    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
         self.sock.load(base, at)
     }
 

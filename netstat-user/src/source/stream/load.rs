@@ -6,7 +6,7 @@
 use super::around::{has_socket_storage, loader, memlock, own_number, private_tracefs, raise_memlock, tick};
 use super::files;
 use super::object::{
-    At, Hook, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, with_kfuncs,
+    At, Hook, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, settled,
 };
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
@@ -244,15 +244,14 @@ impl<'a> Assembly<'a> {
         let mut loader = loader();
         loader
             .override_global("CONFIG", &config, true)
-            .override_global("OFFSETS", &self.offsets, true)
             .override_global("LAYOUT", &self.layout, true)
             .map_max_entries("EVENTS", options.ring_bytes)
-            // No field of the kernel is left to be found in the object: `OFFSETS` has them.
+            // No field of the kernel is left to be found in the object: the settings have them.
             .btf(None);
         if store != QueueStore::Hash {
             loader.map_max_entries("HASH_QUEUES", 1).map_max_entries("CALLS", 1);
         }
-        let object = with_kfuncs(OBJECT, numbers);
+        let object = settled(numbers, &config, &self.offsets)?;
         loader.load(&object).map_err(|error| Refusal::from_object(error, memlock()))
     }
 
