@@ -58,8 +58,8 @@ pub const OFFSETS_PLACE: u32 = 0x0baf_0000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Config {
-    /// Nanoseconds between two coalesced queue records of one socket.
-    pub queue_interval: u64,
+    /// Ticks of the kernel's clock (`jiffies`) between two coalesced queue records of one socket.
+    pub queue_ticks: u64,
     /// Nanoseconds without a record after which the next one wakes the reader.
     pub wake_interval: u64,
     /// [`Queues`] as a number.
@@ -113,7 +113,7 @@ const _: () = assert!(size_of::<Config>() == 120 && align_of::<Config>() == 8);
 impl Config {
     /// What the object carries until user space overwrites it: everything reported, queues off, no cookies.
     pub const INITIAL: Self = Self {
-        queue_interval: 100_000_000,
+        queue_ticks: 26,
         wake_interval: 5_000_000,
         queues: 0,
         netns: 0,

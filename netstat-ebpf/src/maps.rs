@@ -55,7 +55,7 @@ pub const MET_COUNT: usize = 1024;
 /// What a socket's queue records have not told yet.
 #[repr(C)]
 pub struct Pending {
-    /// Time of the last record; 0: none yet.
+    /// Time of the last record in ticks; 0: none yet.
     pub last: Word,
     /// Bytes sent since.
     pub sent: Word,

@@ -5,6 +5,7 @@
 
 use crate::maps::{ABSENT, config, offset};
 use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel as raw_probe_read_kernel;
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_jiffies64, bpf_skc_to_tcp_sock};
 use core::ffi::c_void;
 use netstat_common::event::{
@@ -53,6 +54,22 @@ pub fn probed<T: Copy + Default>(base: Address, at: u64) -> Option<T> {
     unsafe { bpf_probe_read_kernel(field) }.ok()
 }
 
+/// The same where nobody asks whether there was something: zero where nothing is. Without a branch, of which the verifier
+/// would follow both sides.
+#[inline(always)]
+pub fn loaded<T: Copy + Default>(base: Address, at: u64) -> T {
+    let mut value = T::default();
+    if at != ABSENT {
+        let field = base.cast::<u8>().wrapping_add(at as usize);
+        // SAFETY: the helper checks the address, and clears `value`, which has room for it, where nothing is; `T` is an integer,
+        // a pointer or a byte array, so any bits are valid.
+        unsafe {
+            raw_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, field.cast());
+        }
+    }
+    value
+}
+
 /// Whether [`cast`] may be called.
 #[inline(always)]
 pub fn has_casts() -> bool {
@@ -97,6 +114,12 @@ pub trait Sock: Copy {
     fn tcp(self) -> Address;
 
     fn load<T: Copy + Default>(self, base: Address, at: u64) -> T;
+
+    /// Whether it has a cookie already.
+    #[inline(always)]
+    fn is_named(self) -> bool {
+        self.load::<u64>(self.tcp(), offset!(skc_cookie)) != 0
+    }
 
     /// Names the socket in `head` and returns its other name, for [`RawTuple::other`].
     fn name(self, head: &mut RawHead) -> u64;
@@ -435,7 +458,7 @@ impl Sock for Probed {
 
     #[inline(always)]
     fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
-        probed(base, at).unwrap_or_default()
+        loaded(base, at)
     }
 
     #[inline(always)]

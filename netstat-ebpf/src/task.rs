@@ -2,7 +2,7 @@
 
 use crate::emit::emit_quietly;
 use crate::maps::{ABSENT, ANNOUNCED, MET, MET_COUNT, READER, config, offset};
-use crate::sock::{Address, Sock, has_casts, has_cookie, probed, typed};
+use crate::sock::{Address, Sock, has_casts, has_cookie, loaded, probed, typed};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
 use netstat_common::Kind;
@@ -129,7 +129,7 @@ pub fn current() -> Address {
 /// Start and number of execs; all threads of a process have executed the same.
 #[inline(always)]
 fn life(task: Address) -> [u64; 2] {
-    let word = |at| probed(task, at).unwrap_or_default();
+    let word = |at| loaded(task, at);
     [word(offset!(task_start_boottime)), word(offset!(task_self_exec_id))]
 }
 

@@ -46,13 +46,16 @@ pub struct Statistics {
 }
 
 impl Statistics {
+    /// The empty program is at `tracepoint`.
+    ///
     /// # Errors
     /// The kernel measures nothing, has no types, or takes no typed tracepoints.
-    pub fn enable() -> Result<Self> {
+    pub fn enable(tracepoint: &str) -> Result<Self> {
         // BPF_STATS_RUN_TIME
         let enabled = bpf(ENABLE_STATS, &mut [0]).context("BPF_ENABLE_STATS")?;
-        let hook = "btf_trace_inet_sock_set_state";
-        let number = Btf::read(Path::new("/"), &[hook])?.number(hook).context("no such tracepoint")?;
+        let hook = format!("btf_trace_{tracepoint}");
+        let number = Btf::read(Path::new("/"), &[&hook])?.number(&hook);
+        let number = number.with_context(|| format!("no tracepoint {tracepoint}"))?;
         // r0 = 0; exit
         let instructions: [u64; 2] = [0xb7, 0x95];
         let license = c"GPL";

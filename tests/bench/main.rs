@@ -1,9 +1,11 @@
 //! Benchmarks: enetstat beside its peers, in one run on one machine. Ratios mean more than figures: the machine is never the same.
 //!
+//! `bench calls [--calls N] [--connections N] [--rate N]`,
 //! `bench list [--sockets N]... [--repetitions N] [--only NAME]...`,
 //! `bench table [--rows N]... [--events N]`,
 //! `bench trace [--connections N] [--repetitions N] [--only NAME]...`
 
+mod calls;
 mod kernel;
 mod list;
 mod measure;
@@ -24,6 +26,8 @@ struct Flags {
 
 #[derive(Subcommand)]
 enum What {
+    /// Price of a send or receive under `--queues`, and of reading a record of each
+    Calls(calls::Flags),
     /// Price of a listing, with and without owners, beside netstat, ss and lsof
     List(list::Flags),
     /// Price of a record inside the program, and of a connection in memory
@@ -34,6 +38,7 @@ enum What {
 
 fn main() -> Result<()> {
     match Flags::parse().what {
+        What::Calls(flags) => calls::run(&flags),
         What::List(flags) => list::run(&flags),
         What::Table(flags) => table::run(&flags),
         What::Trace(flags) => trace::run(&flags),

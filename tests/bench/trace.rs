@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 /// Steps of one connection, both ends: five each (opening two, closing three).
 const STEPS: u64 = 10;
 /// A tool that uses no CPU time for so long has attached, or has printed all it had.
-const QUIET: Duration = Duration::from_millis(700);
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const QUIET: Duration = Duration::from_millis(700);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(clap::Args)]
 pub struct Flags {
@@ -146,7 +146,7 @@ fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
             let used = cpu(child.id())?.saturating_sub(attach.1);
             let peak = peak_memory(child.id())?;
             let kernel = kernel(child.id(), flags);
-            stop(child)?;
+            child.stop()?;
             let expected = match peer.prints {
                 Prints::Steps => STEPS * connections,
                 Prints::Ends => 2 * connections,
@@ -185,7 +185,7 @@ fn workload(connections: u64, processes: u64) -> Result<(f64, Truth)> {
 
 /// A workload of its own, since the statistics cost time themselves.
 fn kernel(pid: u32, flags: &Flags) -> Result<Kernel> {
-    let statistics = Statistics::enable()?;
+    let statistics = Statistics::enable("inet_sock_set_state")?;
     let (before, empty_before) = (Programs::of(pid)?, statistics.empty()?);
     let (_, truth) = workload(flags.connections / 4, flags.processes)?;
     let programs = Programs::of(pid)?.since(&before);
@@ -201,7 +201,7 @@ fn kernel(pid: u32, flags: &Flags) -> Result<Kernel> {
 }
 
 /// A tool that runs; it is gone when this is dropped.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -212,8 +212,24 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Interrupts it and waits for its end.
+    pub fn stop(&mut self) -> Result<()> {
+        let Self(child) = self;
+        sys::signal(child.id(), libc::SIGINT)?;
+        let since = Instant::now();
+        while child.try_wait()?.is_none() {
+            if since.elapsed() > PATIENCE {
+                child.kill()?;
+                child.wait()?;
+                anyhow::bail!("it did not end when interrupted");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 }
 
@@ -229,20 +245,6 @@ fn start(
     command.args(peer.words).stdin(Stdio::null()).stdout(out.reopen()?).stderr(err.reopen()?);
     sys::die_with_parent(&mut command);
     Ok(Some(Running(command.spawn()?)))
-}
-
-fn stop(Running(child): &mut Running) -> Result<()> {
-    sys::signal(child.id(), libc::SIGINT)?;
-    let since = Instant::now();
-    while child.try_wait()?.is_none() {
-        if since.elapsed() > PATIENCE {
-            child.kill()?;
-            child.wait()?;
-            anyhow::bail!("it did not end when interrupted");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
 }
 
 /// Lines that name a port of the workload's servers, so neither headings nor other traffic of the machine; without those that not

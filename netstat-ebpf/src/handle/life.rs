@@ -6,11 +6,14 @@ use crate::emit::emit_quietly;
 use crate::maps::{ABSENT, offset};
 use crate::sock::{Address, Probed, Sock, probed};
 use crate::task;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use netstat_common::event::{How, Life, RawHead};
 use netstat_common::{AF_INET, AF_INET6, IPPROTO_TCP, Kind};
 
 /// Descriptors that are looked at after an exec: the bits of a word.
 const LOOKED_AT: u32 = 64;
+/// Words that are read at once.
+const GROUP: u32 = 8;
 /// Words in which it is looked for further ones: 65,536 descriptors.
 const WORDS: u32 = 1024;
 
@@ -57,24 +60,35 @@ pub fn exited(task: Address) {
 /// The running process executes another program from now on. Files that end with an exec are closed.
 #[inline(always)]
 pub fn executed() {
-    let thread = task::running::<Probed>();
-    let tgid = thread.tgid;
+    let tgid = task::tgid();
     let files = open_files().unwrap_or(Files { array: core::ptr::null(), open: 0, more: true });
     tell(Life::Exec, tgid, u8::from(files.more), 0);
-    task::announce::<Probed>(thread);
+    life_introduces();
     for fd in 0..LOOKED_AT {
-        if files.open >> fd & 1 == 0 {
-            continue;
+        let left = files.open >> fd;
+        if left == 0 {
+            break;
         }
-        let Some(sk) = socket_in(files.array, u64::from(fd)) else { continue };
-        if sk.is_null() {
-            continue;
-        }
+        // Whether this one is open is asked there: with both answers at each step the verifier would not come to an end.
+        life_keeps(files.array as u64, u64::from(fd), u64::from(tgid), left);
+    }
+}
+
+/// The process `tgid` still holds the descriptor `fd` of an array, whatever that is, if the lowest bit of `open` is set. A function that others may call, so that
+/// the verifier looks at it once, and not once for each descriptor.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn life_keeps(array: u64, fd: u64, tgid: u64, open: u64) -> u64 {
+    if open & 1 != 0
+        && let Some(sk) = socket_in(array as Address, fd)
+        && !sk.is_null()
+    {
         let sock = Probed(sk);
         if matches!(sock.family(), AF_INET | AF_INET6) && sock.protocol() == IPPROTO_TCP && is_wanted(sock) {
-            keeps(sock, tgid);
+            keeps(sock, tgid as u32);
         }
     }
+    0
 }
 
 #[inline(always)]
@@ -111,13 +125,44 @@ fn open_files() -> Option<Files> {
     let array: Address = probed(table, offset!(fdtable_fd))?;
     let bits: Address = probed(table, offset!(fdtable_open_fds))?;
     let open: u64 = probed(bits, 0)?;
+    let more = life_has_more(bits as u64, u64::from(size)) != 0;
+    Some(Files { array, open, more })
+}
+
+/// Tells who the running process is. A function for others like [`life_keeps`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn life_introduces() -> u64 {
+    task::announce::<Probed>(task::running::<Probed>());
+    0
+}
+
+/// Whether a table of `size` descriptors, whose `bits` say which are open, has open ones behind those that are looked at; what
+/// cannot be read may have some. A function for others like [`life_keeps`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn life_has_more(bits: u64, size: u64) -> u64 {
+    let (bits, size) = (bits as Address, size as u32);
+    if size > WORDS * LOOKED_AT {
+        return 1;
+    }
     // A table that was made for the parent's many files may be empty behind the first ones, and normally is.
-    let mut more = size > WORDS * LOOKED_AT;
-    for word in 1..WORDS {
-        if word * LOOKED_AT >= size || more {
+    for group in 0..WORDS / GROUP {
+        // Behind the word that was read.
+        let at = (group * GROUP + 1) * LOOKED_AT;
+        if at >= size {
             break;
         }
-        more = probed::<u64>(bits, u64::from(word) * 8)? != 0;
+        let mut words = [0u64; GROUP as usize];
+        // By a comparison of `size` itself, from which the verifier concludes that the next step is the last one.
+        let bytes =
+            if at + GROUP * LOOKED_AT <= size { GROUP * 8 } else { (size - at) / 8 & (GROUP * 8 - 1) };
+        let from = (bits as u64).wrapping_add(u64::from(at / 8)) as Address;
+        // SAFETY: `bytes` are no more than `words` has, and the helper checks the address.
+        let read = unsafe { bpf_probe_read_kernel((&raw mut words).cast(), bytes, from) } == 0;
+        if !read || words.into_iter().fold(0, |all, word| all | word) != 0 {
+            return 1;
+        }
     }
-    Some(Files { array, open, more })
+    0
 }

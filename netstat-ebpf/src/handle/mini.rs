@@ -7,7 +7,7 @@
 use super::is_wanted;
 use crate::emit::emit;
 use crate::maps::{ABSENT, HANDLERS, config, offset};
-use crate::sock::{Address, Cast, Probed, Sock, cast, has_casts, probed, typed};
+use crate::sock::{Address, Cast, Probed, Sock, cast, has_casts, loaded, probed, typed};
 use netstat_common::event::{FLAG_POINTER, Mini, RawFull};
 use netstat_common::{AF_INET, AF_INET6, IPPROTO_TCP, Kind, RawHead, RawTuple, TcpState};
 
@@ -30,7 +30,7 @@ impl<const TYPED: bool> Sock for Small<TYPED> {
 
     #[inline(always)]
     fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
-        if TYPED { typed(base, at) } else { probed(base, at).unwrap_or_default() }
+        if TYPED { typed(base, at) } else { loaded(base, at) }
     }
 
     /// Only TCP has them since DCCP is gone (6.16).

@@ -31,7 +31,8 @@ pub fn moved<S: Sock>(sock: S, from: i32, to: i32) {
     if !is_wanted(sock) {
         return;
     }
-    let Some(kind) = judge::kind_of(from, to, is_whole()) else {
+    // Who gets its cookie only now may have been told of by its address, where none could be given.
+    let Some(kind) = judge::kind_of(from, to, is_whole() || !sock.is_named()) else {
         return;
     };
     let actor = acting(sock, from);

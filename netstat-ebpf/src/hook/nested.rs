@@ -11,7 +11,10 @@
 //! Against interrupts one spare is enough: a softirq is not interrupted by another. A process that is stopped in the
 //! middle of a program keeps that program from everybody until it goes on, and processes can be stopped in one program
 //! after the other; so there are more spares where that happens (`more_spares` in the loader). `hold` leaves only a
-//! moment at the beginning and the end of each for that.
+//! moment at the beginning and the end of each for that, but a process that was to be stopped in between is stopped at that
+//! end. The last spare is therefore a classic tracepoint's program, which the kernel runs without being preempted
+//! (include/trace/perf.h, 7.0 and later), so that processes cannot keep it; it names sockets that have no cookie yet by their
+//! addresses, because it cannot give them one.
 //!
 //! Where only interrupts come in between, the note is a word of the processor's: the first leaves the socket's address in it,
 //! the spare takes that away. An interrupt between the two that changes states makes the spare tell the event again, which
@@ -92,6 +95,14 @@ pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
     }
     if has_preemptible_tracepoints() {
         release();
+    }
+}
+
+/// The last spare where processes come in between, of a kind that is not preempted.
+#[inline(always)]
+pub fn last(sk: u64, to: i32, work: impl FnOnce()) {
+    if is_open(config!(spares), sk, to) && count() {
+        work();
     }
 }
 

@@ -1,9 +1,10 @@
 //! Classic tracepoints: records whose layout user space reads from tracefs.
 
+use super::nested;
 use crate::emit::lost;
 use crate::handle::{owner, queue, state};
 use crate::maps::{ABSENT, layout, offset};
-use crate::sock::{Address, Probed, Sock, probed};
+use crate::sock::{Address, Cast, Probed, Sock, probed};
 use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
@@ -94,6 +95,21 @@ pub fn state_tracepoint(ctx: TracePointContext) -> u32 {
     let to: Option<i32> = field(&ctx, layout!(state_to));
     match (sk, from, to) {
         (Some(sk), Some(from), Some(to)) => state::moved(Told { ctx: &ctx, sock: Probed(sk) }, from, to),
+        _ => lost(Loss::NoArgument),
+    }
+    0
+}
+
+/// The last spare of the typed and raw tracepoints (see [`nested`]): this kind of program is never preempted.
+#[tracepoint(category = "sock", name = "inet_sock_set_state")]
+pub fn state_spare_last(ctx: TracePointContext) -> u32 {
+    let sk: Option<Address> = field(&ctx, layout!(state_sk));
+    let from: Option<i32> = field(&ctx, layout!(state_from));
+    let to: Option<i32> = field(&ctx, layout!(state_to));
+    match (sk, from, to) {
+        (Some(sk), Some(from), Some(to)) => {
+            nested::last(sk as u64, to, || state::moved(Cast::new(sk), from, to))
+        }
         _ => lost(Loss::NoArgument),
     }
     0

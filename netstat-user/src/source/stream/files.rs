@@ -39,8 +39,8 @@ pub struct Found {
 
 /// Puts the program into the kernel.
 pub(super) fn load(ebpf: &mut Ebpf, types: &Btf) -> Result<(), Refusal> {
-    let skeleton = types.skeleton(FUNCTION).unwrap_or_default();
-    if skeleton.is_empty() {
+    let skeleton = types.skeleton(&[FUNCTION]);
+    if types.number(FUNCTION).is_none() {
         return Err(Refusal::NoHook(format!("iterator {TARGET}")));
     }
     let btf = aya::Btf::parse(&skeleton, aya::Endianness::default())

@@ -6,7 +6,7 @@
 use super::around::{has_socket_storage, loader, memlock, own_number, private_tracefs, raise_memlock, tick};
 use super::files;
 use super::object::{
-    At, Hook, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, settled,
+    At, Hook, LAST_SPARE, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, settled,
 };
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
@@ -17,7 +17,9 @@ use aya::maps::Array;
 use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, RawTracePoint, TracePoint};
 use netstat_common::config::{CastTypes, HANDLERS, HANDLERS_MAP, KFUNCS, MAX_PORTS, QueueStore};
 use netstat_common::{Config, Layout, Offsets};
+use std::cell::OnceCell;
 use std::path::Path;
+use std::time::Duration;
 
 /// Where a kernel that has breakpoints at functions says how to ask for one.
 const PROBES: &str = "/sys/bus/event_source/devices/kprobe";
@@ -67,6 +69,10 @@ struct Assembly<'a> {
     /// Why there are no layouts, if so.
     tracefs: Option<Option<std::io::Error>>,
     layout: Layout,
+    /// The last spare of the transition hook is wanted and can be had: see [`LAST_SPARE`].
+    has_last: bool,
+    /// The numbers of hooks in the kernel's types, in the form that the library takes.
+    numbers: OnceCell<aya::Btf>,
 }
 
 impl<'a> Assembly<'a> {
@@ -85,7 +91,13 @@ impl<'a> Assembly<'a> {
                 Layout::NONE
             }
         };
-        Self { options, types, offsets, tracefs, layout }
+        let mut all =
+            Self { options, types, offsets, tracefs, layout, has_last: false, numbers: OnceCell::new() };
+        all.has_last = all.tracefs.is_none()
+            && all.is_preemptible()
+            && all.cast_types().is_some()
+            && all.kfuncs()[2].is_some();
+        all
     }
 
     /// Takes the best way to see transitions, with the best ways to the rest that go with it.
@@ -96,7 +108,13 @@ impl<'a> Assembly<'a> {
             let attempts: &[bool] = if tier == Tier::TpBtf { &[true, false] } else { &[false] };
             let mut why = None;
             for &cookies in attempts {
-                match self.with_states(tier, cookies) {
+                let mut tried = self.with_states(tier, cookies);
+                if tried.is_err() && self.has_last {
+                    // Perhaps only the last spare was refused: it is attached in another way.
+                    self.has_last = false;
+                    tried = self.with_states(tier, cookies);
+                }
+                match tried {
                     Ok(Assembled { ebpf, mut choices, cookies, resets }) => {
                         choices.insert(0, Choice { feature: Feature::States, tier: Some(tier), refused });
                         return self.complete(Assembled { ebpf, choices, cookies, resets });
@@ -155,7 +173,7 @@ impl<'a> Assembly<'a> {
         let mut queues_refused = Vec::new();
         let mut store = queue_ladder.first().map_or(QueueStore::None, |&first| place(first));
         loop {
-            let mut ebpf = self.object(cookies, store)?;
+            let mut ebpf = self.object(tier, cookies, store)?;
             self.load(&mut ebpf, Feature::States, tier)?;
             let minis = self.choose(&mut ebpf, Feature::Minis, Feature::Minis.ladder(self.options.tier));
             let ladder = |feature: Feature| {
@@ -212,11 +230,11 @@ impl<'a> Assembly<'a> {
     }
 
     /// The object with its maps made and its settings written.
-    fn object(&self, cookies: bool, store: QueueStore) -> Result<Ebpf, Refusal> {
+    fn object(&self, tier: Tier, cookies: bool, store: QueueStore) -> Result<Ebpf, Refusal> {
         let options = self.options;
         let numbers = self.kfuncs();
         let mut config = Config {
-            queue_interval: u64::try_from(options.queue_interval.as_nanos()).unwrap_or(u64::MAX),
+            queue_ticks: queue_ticks(options.queue_interval, tick()),
             wake_interval: super::WAKE_INTERVAL.as_nanos() as u64,
             queues: options.queues as u32,
             netns: options.netns.unwrap_or(0),
@@ -227,7 +245,7 @@ impl<'a> Assembly<'a> {
             queue_store: store as u32,
             kfuncs: u32::from(matches!(numbers, [Some(_), Some(_), _])),
             types: numbers[2].and_then(|_| self.cast_types()).unwrap_or_default(),
-            spares: if self.is_preemptible() { 1 + more_spares(Tier::TpBtf).len() as u32 } else { 1 },
+            spares: self.hooks(Feature::States, tier).count().saturating_sub(1).max(1) as u32,
             reader: own_number(),
             tick: tick(),
             reset_args: self
@@ -258,7 +276,8 @@ impl<'a> Assembly<'a> {
     /// The programs of a feature in a tier on this kernel.
     fn hooks(&self, feature: Feature, tier: Tier) -> impl Iterator<Item = &'static &'static [Hook]> {
         let more = if feature == Feature::States && self.is_preemptible() { more_spares(tier) } else { &[] };
-        hooks(feature, tier).iter().chain(more)
+        let last: &[_] = if !more.is_empty() && self.has_last { &LAST_SPARE } else { &[] };
+        hooks(feature, tier).iter().chain(more).chain(last)
     }
 
     /// Whether another process may run in the middle of a tracepoint.
@@ -294,13 +313,18 @@ impl<'a> Assembly<'a> {
     }
 
     /// The number of a hook's function or type name, in the form that the library takes.
-    fn number(&self, hook: At, name: &str) -> Result<aya::Btf, Refusal> {
-        let skeleton = self.types.as_ref().map_err(no_types)?.skeleton(name).unwrap_or_default();
-        if skeleton.is_empty() {
+    fn number(&self, hook: At, name: &str) -> Result<&aya::Btf, Refusal> {
+        let types = self.types.as_ref().map_err(no_types)?;
+        if types.number(name).is_none() {
             return Err(Refusal::NoHook(hook.to_string()));
         }
-        aya::Btf::parse(&skeleton, aya::Endianness::default())
-            .map_err(|cause| failed("reading the kernel's types", cause))
+        if let Some(numbers) = self.numbers.get() {
+            return Ok(numbers);
+        }
+        // Of all hooks at once: the library's reader takes milliseconds for a kernel's number of types.
+        let numbers = aya::Btf::parse(&types.skeleton(&TYPES), aya::Endianness::default())
+            .map_err(|cause| failed("reading the kernel's types", cause))?;
+        Ok(self.numbers.get_or_init(|| numbers))
     }
 
     /// What a tier needs to know beforehand.
@@ -352,21 +376,21 @@ impl<'a> Assembly<'a> {
             (Program::KProbe(_), At::Also(_)) | (Program::TracePoint(_), At::AlsoClassic(..)) => Ok(()),
             (Program::KProbe(_), At::Probe(_)) if is_loaded => Ok(()),
             (Program::BtfTracePoint(program), At::Btf(tracepoint)) => {
-                program.load(tracepoint, &self.number(at, &format!("btf_trace_{tracepoint}"))?)
+                program.load(tracepoint, self.number(at, &format!("btf_trace_{tracepoint}"))?)
             }
             (Program::BtfTracePoint(program), At::AlsoBtf(tracepoint)) => {
                 // A kernel that refuses it has other arguments there.
                 if let Ok(number) = self.number(at, &format!("btf_trace_{tracepoint}")) {
-                    let _ = program.load(tracepoint, &number);
+                    let _ = program.load(tracepoint, number);
                 }
                 Ok(())
             }
             (Program::FEntry(program), At::Fentry(function)) => {
                 let number = self.number(at, function)?;
-                if is_loaded { Ok(()) } else { program.load(function, &number) }
+                if is_loaded { Ok(()) } else { program.load(function, number) }
             }
             (Program::FExit(program), At::Fexit(function)) => {
-                program.load(function, &self.number(at, function)?)
+                program.load(function, self.number(at, function)?)
             }
             (Program::RawTracePoint(program), At::Raw(_)) => program.load(),
             (Program::KProbe(program), At::Probe(_)) => program.load(),
@@ -443,6 +467,12 @@ fn write_handlers(ebpf: &mut Ebpf) -> Result<(), Refusal> {
 
 fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Refusal> {
     ebpf.program_mut(name).ok_or_else(|| Refusal::Object(format!("it has no program {name}")))
+}
+
+/// Ticks of so many microseconds that are at least as long as the interval, wherever in a tick it begins.
+fn queue_ticks(interval: Duration, tick: u32) -> u64 {
+    let ticks = interval.as_micros().div_ceil(u128::from(tick.max(1)));
+    u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(u64::from(!interval.is_zero()))
 }
 
 /// The refusal for a kernel without types, anew for each tier that needs them.

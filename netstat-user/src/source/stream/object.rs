@@ -291,6 +291,9 @@ pub fn more_spares(tier: Tier) -> &'static [&'static [Hook]] {
     }
 }
 
+/// The last spare of all behind these: processes that are stopped cannot keep it.
+pub const LAST_SPARE: [&[Hook]; 1] = [&[("state_spare_last", At::Classic("sock", "inet_sock_set_state"))]];
+
 /// Refuses an object whose boundary is another one: its records would be misread.
 pub fn check_abi(object: &[u8]) -> Result<(), Refusal> {
     let bad = |cause: object::Error| Refusal::Object(cause.to_string());
