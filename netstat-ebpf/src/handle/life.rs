@@ -6,16 +6,15 @@ use crate::emit::emit_quietly;
 use crate::maps::{ABSENT, offset};
 use crate::sock::{Address, Probed, Sock, probed};
 use crate::task;
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use netstat_common::event::{How, Life, RawHead};
 use netstat_common::{AF_INET, AF_INET6, IPPROTO_TCP, Kind};
 
 /// Descriptors that are looked at after an exec: the bits of a word.
 const LOOKED_AT: u32 = 64;
-/// Words that are read at once.
-const GROUP: u32 = 8;
-/// Words in which it is looked for further ones: 65,536 descriptors.
-const WORDS: u32 = 1024;
+/// Words that are read at once: a table of more than one is of a multiple of them (`alloc_fdtable`, fs/file.c, 6.12).
+const GROUP: u32 = 2;
+/// Words in which it is looked for further ones: 16,384 descriptors.
+const WORDS: u32 = 256;
 
 #[inline(always)]
 fn tgid_of(task: Address) -> u32 {
@@ -148,19 +147,14 @@ pub extern "C" fn life_has_more(bits: u64, size: u64) -> u64 {
     }
     // A table that was made for the parent's many files may be empty behind the first ones, and normally is.
     for group in 0..WORDS / GROUP {
-        // Behind the word that was read.
-        let at = (group * GROUP + 1) * LOOKED_AT;
-        if at >= size {
+        let at = group * GROUP * LOOKED_AT;
+        if at + GROUP * LOOKED_AT > size {
             break;
         }
-        let mut words = [0u64; GROUP as usize];
-        // By a comparison of `size` itself, from which the verifier concludes that the next step is the last one.
-        let bytes =
-            if at + GROUP * LOOKED_AT <= size { GROUP * 8 } else { (size - at) / 8 & (GROUP * 8 - 1) };
-        let from = (bits as u64).wrapping_add(u64::from(at / 8)) as Address;
-        // SAFETY: `bytes` are no more than `words` has, and the helper checks the address.
-        let read = unsafe { bpf_probe_read_kernel((&raw mut words).cast(), bytes, from) } == 0;
-        if !read || words.into_iter().fold(0, |all, word| all | word) != 0 {
+        let Some([first, second]) = probed::<[u64; GROUP as usize]>(bits, u64::from(at / 8)) else {
+            return 1;
+        };
+        if (if group == 0 { second } else { first | second }) != 0 {
             return 1;
         }
     }
