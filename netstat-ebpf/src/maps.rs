@@ -20,8 +20,9 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
 
-/// Places for notes; a power of two.
-pub const NOTE_COUNT: u32 = 8192;
+/// Places for notes; a power of two. Enough that another socket seldom comes to the same while a process is stopped between
+/// two programs. The loader makes it small where there are no such processes.
+pub const NOTE_COUNT: u32 = 65536;
 
 /// Which events the first program of the transition hook has: see `hook::nested`.
 #[map]
