@@ -5,7 +5,7 @@ pub const ABSENT: u32 = u32::MAX;
 
 macro_rules! offsets {
     ($($(#[$doc:meta])* $field:ident = $in:literal . $path:literal;)*) => {
-        /// Byte offsets from the running kernel's BTF, in the global `OFFSETS`; [`ABSENT`] where there is none.
+        /// Byte offsets from the running kernel's BTF; [`ABSENT`] where there is none.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(C)]
         pub struct Offsets { $($(#[$doc])* pub $field: u32,)* }
@@ -17,6 +17,11 @@ macro_rules! offsets {
             /// Asks `lookup(structure, path)` for every field.
             pub fn resolve(mut lookup: impl FnMut(&str, &str) -> Option<u32>) -> Self {
                 Self { $($field: lookup($in, $path).unwrap_or(ABSENT),)* }
+            }
+
+            /// Each offset with its own place in this structure.
+            pub fn words(&self) -> impl Iterator<Item = (usize, u32)> {
+                [$((core::mem::offset_of!(Self, $field), self.$field),)*].into_iter()
             }
 
             /// Each field's name with its offset, for reports.
@@ -45,6 +50,7 @@ offsets! {
     skc_cookie = "sock_common"."skc_cookie";
     skc_flags = "sock_common"."skc_flags";
     sk_protocol = "sock"."sk_protocol";
+    sk_type = "sock"."sk_type";
     sk_err = "sock"."sk_err";
     sk_shutdown = "sock"."sk_shutdown";
     sk_uid = "sock"."sk_uid";
@@ -96,6 +102,7 @@ offsets! {
     task_self_exec_id = "task_struct"."self_exec_id";
     task_real_parent = "task_struct"."real_parent";
     task_tgid = "task_struct"."tgid";
+    task_pid = "task_struct"."pid";
     task_files = "task_struct"."files";
     task_signal = "task_struct"."signal";
     /// Threads that have not ended.
@@ -117,8 +124,4 @@ offsets! {
     socket_sk = "socket"."sk";
 }
 
-const _: () = assert!(size_of::<Offsets>() == 77 * 4);
-
-// SAFETY: `Offsets` is `repr(C)`, holds `u32` only, so it has no padding, and any bit pattern of it is valid.
-#[cfg(feature = "user")]
-unsafe impl aya::Pod for Offsets {}
+const _: () = assert!(size_of::<Offsets>() == 79 * 4);

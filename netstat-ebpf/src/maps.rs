@@ -9,7 +9,7 @@ use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use netstat_common::config::HANDLERS as HANDLER_NAMES;
-use netstat_common::{Config, Layout, Loss, Offsets};
+use netstat_common::{Config, Layout, Loss};
 
 /// Records for user space. The loader chooses another size.
 #[map]
@@ -20,34 +20,43 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
 
-/// Places for notes; a power of two.
-pub const NOTE_COUNT: u32 = 8192;
+/// Places for notes; a power of two. Enough that another socket seldom comes to the same while a process is stopped between
+/// two programs. The loader makes it small where there are no such processes.
+pub const NOTE_COUNT: u32 = 65536;
 
 /// Which events the first program of the transition hook has: see `hook::nested`.
 #[map]
 pub static NOTES: Array<[u64; 2]> = Array::with_max_entries(NOTE_COUNT, 0);
 
-/// A word for each processor to make a number of an address in.
+/// A word for each processor: the event that the first program has, or, where tracepoints can be preempted, a place to make
+/// a number of an address in.
 #[map]
 pub static NUMBER: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// 1 while every transition must carry the addresses. User space writes it at any time.
-#[map]
-pub static MODE: Array<u32> = Array::with_max_entries(1, 0);
+/// See [`MODE_MAP`](netstat_common::config::MODE_MAP).
+#[unsafe(link_section = ".data.mode")]
+pub static MODE: Word = Word::new(1);
 
 /// Addresses of the functions [named so](netstat_common::config::HANDLERS), for the hooks that see timers.
-#[map]
-pub static HANDLERS: Array<[u64; HANDLER_NAMES.len()]> = Array::with_max_entries(1, 0);
+#[unsafe(link_section = ".data.handlers")]
+pub static HANDLERS: [Word; HANDLER_NAMES.len()] = [const { Word::new(0) }; HANDLER_NAMES.len()];
 
 /// The life of a process that was told: start and number of execs, by its tgid, and by thread for those of its threads
 /// that met it.
 #[map]
 pub static ANNOUNCED: LruHashMap<u32, [u64; 2]> = LruHashMap::with_max_entries(8192, 0);
 
+/// Threads of [`ANNOUNCED`] that were met last, each in a place of its own number's: a word made of thread and life. It
+/// spares most events the look-up.
+pub static MET: [Word; MET_COUNT] = [const { Word::new(0) }; MET_COUNT];
+
+/// Places in [`MET`]; a power of two.
+pub const MET_COUNT: usize = 1024;
+
 /// What a socket's queue records have not told yet.
 #[repr(C)]
 pub struct Pending {
-    /// Time of the last record; 0: none yet.
+    /// Time of the last record in ticks; 0: none yet.
     pub last: Word,
     /// Bytes sent since.
     pub sent: Word,
@@ -97,9 +106,6 @@ pub static READER: Word = Word::new(0);
 static CONFIG: Global<Config> = Global::new(Config::INITIAL);
 
 #[unsafe(no_mangle)]
-static OFFSETS: Global<Offsets> = Global::new(Offsets::NONE);
-
-#[unsafe(no_mangle)]
 static LAYOUT: Global<Layout> = Global::new(Layout::NONE);
 
 /// Reads one member of a global: copying the whole would fill half of the 512 bytes of stack.
@@ -117,34 +123,73 @@ pub fn config_at<F: Copy>(at: usize, kind: fn(&Config) -> &F) -> F {
 }
 
 #[inline(always)]
-pub fn offset_at(at: usize, kind: fn(&Offsets) -> &u32) -> u32 {
-    member(&OFFSETS, at, kind)
-}
-
-#[inline(always)]
 pub fn layout_at(at: usize, kind: fn(&Layout) -> &u32) -> u32 {
     member(&LAYOUT, at, kind)
 }
 
-/// A member of `CONFIG`.
+/// An offset that this kernel does not have.
+pub const ABSENT: u64 = u64::MAX;
+
+/// What the loader puts in the place of a number: see [`CONFIG_PLACE`](netstat_common::config::CONFIG_PLACE).
+macro_rules! place {
+    ($number:expr) => {{
+        #[cfg(target_arch = "bpf")]
+        {
+            let value: u64;
+            // SAFETY: it only sets a register.
+            unsafe {
+                core::arch::asm!(
+                    "{value} = {number}",
+                    value = out(reg) value, number = const $number, options(nomem, nostack),
+                );
+            }
+            value
+        }
+        // The crate runs on that target only; elsewhere it is merely checked.
+        #[cfg(not(target_arch = "bpf"))]
+        u64::from($number)
+    }};
+}
+
+/// A member of `CONFIG` of four bytes.
 macro_rules! config {
-    ($member:ident) => {
-        $crate::maps::config_at(core::mem::offset_of!(netstat_common::Config, $member), |all| &all.$member)
+    ($($member:ident).+) => {
+        $crate::maps::place!(
+            netstat_common::config::CONFIG_PLACE
+                + core::mem::offset_of!(netstat_common::Config, $($member).+) as u32
+        ) as u32
     };
 }
 
-/// A member of `OFFSETS`.
+/// A member of `CONFIG` of eight bytes.
+macro_rules! config_long {
+    ($member:ident) => {
+        $crate::maps::config_at::<u64>(core::mem::offset_of!(netstat_common::Config, $member), |all| {
+            &all.$member
+        })
+    };
+}
+
+/// A member of [`Offsets`](netstat_common::Offsets), or [`ABSENT`].
 macro_rules! offset {
     ($member:ident) => {
-        $crate::maps::offset_at(core::mem::offset_of!(netstat_common::Offsets, $member), |all| &all.$member)
+        $crate::maps::place!(
+            netstat_common::config::OFFSETS_PLACE
+                + core::mem::offset_of!(netstat_common::Offsets, $member) as u32
+        )
     };
 }
 
-/// A member of `LAYOUT`.
+/// A member of `LAYOUT`, or [`ABSENT`].
 macro_rules! layout {
     ($member:ident) => {
-        $crate::maps::layout_at(core::mem::offset_of!(netstat_common::Layout, $member), |all| &all.$member)
+        match $crate::maps::layout_at(core::mem::offset_of!(netstat_common::Layout, $member), |all| {
+            &all.$member
+        }) {
+            netstat_common::offsets::ABSENT => $crate::maps::ABSENT,
+            at => u64::from(at),
+        }
     };
 }
 
-pub(crate) use {config, layout, offset};
+pub(crate) use {config, config_long, layout, offset, place};

@@ -3,15 +3,18 @@
 //! A hook with BTF types gives a pointer whose loads the verifier checks ([`Typed`]); any other hook gives an address
 //! that `bpf_probe_read_kernel` checks ([`Probed`]). A field at an [`ABSENT`] offset reads as zero.
 
-use crate::maps::{config, offset};
+use crate::maps::{ABSENT, config, offset};
 use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel as raw_probe_read_kernel;
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_jiffies64, bpf_skc_to_tcp_sock};
 use core::ffi::c_void;
 use netstat_common::event::{
     FLAG_DEAD, FLAG_LINGER, FLAG_PEER_FIN, FLAG_POINTER, FLAG_TOTALS, FLAG_UNACCEPTED, NOT_TOLD,
 };
-use netstat_common::offsets::ABSENT;
 use netstat_common::{AF_INET, IPPROTO_TCP, RawHead, RawTotals, RawTuple, judge};
+
+/// `SOCK_STREAM`: a raw socket may be of the same protocol.
+const STREAM: u16 = 1;
 
 /// `SOCK_DEAD`, `SOCK_DONE` and `SOCK_LINGER` in a socket's flags (`enum sock_flags`, include/net/sock.h, 5.10 to 6.18).
 const DEAD: u64 = 1;
@@ -29,7 +32,7 @@ pub fn has_cookie() -> bool {
 
 /// Loads through a pointer whose type the verifier knows.
 #[inline(always)]
-pub fn typed<T: Copy + Default>(base: Address, at: u32) -> T {
+pub fn typed<T: Copy + Default>(base: Address, at: u64) -> T {
     if at == ABSENT {
         return T::default();
     }
@@ -41,7 +44,7 @@ pub fn typed<T: Copy + Default>(base: Address, at: u32) -> T {
 
 /// Loads from any kernel address; `None` when it is not mapped.
 #[inline(always)]
-pub fn probed<T: Copy + Default>(base: Address, at: u32) -> Option<T> {
+pub fn probed<T: Copy + Default>(base: Address, at: u64) -> Option<T> {
     if at == ABSENT {
         return Some(T::default());
     }
@@ -49,6 +52,54 @@ pub fn probed<T: Copy + Default>(base: Address, at: u32) -> Option<T> {
     // SAFETY: the helper checks the address and fails instead of faulting; `T` is an integer, a pointer or a byte
     // array, so any bits are valid.
     unsafe { bpf_probe_read_kernel(field) }.ok()
+}
+
+/// The same where nobody asks whether there was something: zero where nothing is. Without a branch, of which the verifier
+/// would follow both sides.
+#[inline(always)]
+pub fn loaded<T: Copy + Default>(base: Address, at: u64) -> T {
+    let mut value = T::default();
+    if at != ABSENT {
+        let field = base.cast::<u8>().wrapping_add(at as usize);
+        // SAFETY: the helper checks the address, and clears `value`, which has room for it, where nothing is; `T` is an integer,
+        // a pointer or a byte array, so any bits are valid.
+        unsafe {
+            raw_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, field.cast());
+        }
+    }
+    value
+}
+
+/// Whether [`cast`] may be called.
+#[inline(always)]
+pub fn has_casts() -> bool {
+    config!(types.tcp_sock) != 0
+}
+
+/// The same address as a pointer to the kernel's type `number`, through which [`typed`] may load: a load from where nothing
+/// is gives zero. It costs no instruction; [`probed`] costs a call for each field.
+#[inline(always)]
+pub fn cast(address: Address, number: u32) -> Address {
+    #[cfg(target_arch = "bpf")]
+    {
+        let pointer: Address;
+        // SAFETY: the branch is only there when the loader has completed the call (`netstat_common::config::KFUNCS`), which
+        // the verifier replaces by a move.
+        unsafe {
+            core::arch::asm!(
+                "call 0x0bad0003",
+                inout("r1") address => _, inout("r2") u64::from(number) => _,
+                out("r0") pointer, out("r3") _, out("r4") _, out("r5") _,
+            );
+        }
+        pointer
+    }
+    // The crate runs on that target only; elsewhere it is merely checked.
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        let _ = number;
+        address
+    }
 }
 
 /// A TCP socket. Each method reads one thing.
@@ -62,13 +113,19 @@ pub trait Sock: Copy {
     /// The same as `struct tcp_sock`, which the fields after `struct sock` need.
     fn tcp(self) -> Address;
 
-    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T;
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T;
+
+    /// Whether it has a cookie already.
+    #[inline(always)]
+    fn is_named(self) -> bool {
+        self.load::<u64>(self.tcp(), offset!(skc_cookie)) != 0
+    }
 
     /// Names the socket in `head` and returns its other name, for [`RawTuple::other`].
     fn name(self, head: &mut RawHead) -> u64;
 
     #[inline(always)]
-    fn get<T: Copy + Default>(self, at: u32) -> T {
+    fn get<T: Copy + Default>(self, at: u64) -> T {
         self.load(self.address(), at)
     }
 
@@ -195,7 +252,7 @@ pub trait Sock: Copy {
 
     /// Copies an `in6_addr` by words: its bytes may not be loaded as one.
     #[inline(always)]
-    fn address6(self, at: u32, into: &mut [u8; 16]) {
+    fn address6(self, at: u64, into: &mut [u8; 16]) {
         if at == ABSENT {
             return;
         }
@@ -297,6 +354,11 @@ impl Typed {
         if sk.is_null() || typed::<u16>(sk, offset!(sk_protocol)) != IPPROTO_TCP {
             return None;
         }
+        if has_casts() {
+            // What the helper asks, too.
+            let is_stream = typed::<u16>(sk, offset!(sk_type)) == STREAM;
+            return is_stream.then(|| Self { sk, tcp: cast(sk, config!(types.tcp_sock)) });
+        }
         // SAFETY: the verifier proves that `sk` is a socket; the helper returns null for one of another kind.
         let tcp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut()) };
         (!tcp.is_null()).then_some(Self { sk, tcp: tcp.cast_const().cast() })
@@ -317,7 +379,7 @@ impl Sock for Typed {
     }
 
     #[inline(always)]
-    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
         typed(base, at)
     }
 
@@ -330,13 +392,50 @@ impl Sock for Typed {
     #[inline(always)]
     fn name(self, head: &mut RawHead) -> u64 {
         if has_cookie() {
+            let cookie: u64 = typed(self.tcp, offset!(skc_cookie));
             // SAFETY: the verifier proves that `sk` is a socket.
-            head.sock = unsafe { bpf_get_socket_cookie(self.sk.cast_mut()) };
+            let give = || unsafe { bpf_get_socket_cookie(self.sk.cast_mut()) };
+            head.sock = if cookie != 0 { cookie } else { give() };
             return self.sk as u64;
         }
         head.sock = self.sk as u64;
         head.flags |= FLAG_POINTER;
         self.get(offset!(skc_cookie))
+    }
+}
+
+/// A TCP socket from a hook that gives its address only, where [`cast`] is to be had.
+#[derive(Clone, Copy)]
+pub struct Cast(Address);
+
+impl Cast {
+    #[inline(always)]
+    pub fn new(sk: Address) -> Self {
+        Self(cast(sk, config!(types.tcp_sock)))
+    }
+}
+
+impl Sock for Cast {
+    const TYPED: bool = false;
+
+    #[inline(always)]
+    fn address(self) -> Address {
+        self.0
+    }
+
+    #[inline(always)]
+    fn tcp(self) -> Address {
+        self.0
+    }
+
+    #[inline(always)]
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
+        typed(base, at)
+    }
+
+    #[inline(always)]
+    fn name(self, head: &mut RawHead) -> u64 {
+        given_name(self, head)
     }
 }
 
@@ -358,20 +457,25 @@ impl Sock for Probed {
     }
 
     #[inline(always)]
-    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
-        probed(base, at).unwrap_or_default()
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
+        loaded(base, at)
     }
 
-    /// A cookie cannot be given here, only read; where the transitions name sockets by address, so does this.
     #[inline(always)]
     fn name(self, head: &mut RawHead) -> u64 {
-        let cookie: u64 = self.get(offset!(skc_cookie));
-        if has_cookie() && cookie != 0 {
-            head.sock = cookie;
-            return self.0 as u64;
-        }
-        head.sock = self.0 as u64;
-        head.flags |= FLAG_POINTER;
-        cookie
+        given_name(self, head)
     }
+}
+
+/// [`Sock::name`] where a cookie cannot be given, only read; where the transitions name sockets by address, so does this.
+#[inline(always)]
+fn given_name<S: Sock>(sock: S, head: &mut RawHead) -> u64 {
+    let cookie: u64 = sock.get(offset!(skc_cookie));
+    if has_cookie() && cookie != 0 {
+        head.sock = cookie;
+        return sock.address() as u64;
+    }
+    head.sock = sock.address() as u64;
+    head.flags |= FLAG_POINTER;
+    cookie
 }

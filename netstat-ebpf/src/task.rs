@@ -1,12 +1,12 @@
 //! Who runs.
 
 use crate::emit::emit_quietly;
-use crate::maps::{ANNOUNCED, READER, config, offset};
-use crate::sock::{Address, Sock, has_cookie, probed, typed};
+use crate::maps::{ABSENT, ANNOUNCED, MET, MET_COUNT, READER, config, offset};
+use crate::sock::{Address, Sock, has_casts, has_cookie, loaded, probed, typed};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
+use netstat_common::Kind;
 use netstat_common::event::{FLAG_OWNED, RawHead, RawProcess};
-use netstat_common::{Kind, offsets::ABSENT};
 
 /// Process (thread group) that runs, in the initial PID namespace; 0 is a processor's idle task.
 #[inline(always)]
@@ -35,23 +35,61 @@ pub fn sign(head: &mut RawHead, actor: u32) {
     }
 }
 
-/// Tells who the running process `tgid` is, unless that was done since it began or last executed a program.
+/// A thread that runs.
+#[derive(Clone, Copy)]
+pub struct Thread {
+    pub tgid: u32,
+    tid: u32,
+    /// Its `struct task_struct`, typed where [`is_typed`].
+    task: Address,
+}
+
+/// Whether the running task is to be had with its type: with 5.11, before the cookie helper (5.12).
+#[inline(always)]
+fn is_typed<S: Sock>() -> bool {
+    has_casts() || S::TYPED && has_cookie()
+}
+
+/// The thread that runs, by a single call: each takes as long as a dozen loads.
+#[inline(always)]
+pub fn running<S: Sock>() -> Thread {
+    if is_typed::<S>() {
+        // SAFETY: the helper takes no argument; only programs that `is_typed` admits reach this call.
+        let task: Address = unsafe { bpf_get_current_task_btf() }.cast_const().cast();
+        Thread { tgid: typed(task, offset!(task_tgid)), tid: typed(task, offset!(task_pid)), task }
+    } else {
+        let numbers = bpf_get_current_pid_tgid();
+        Thread { tgid: (numbers >> 32) as u32, tid: numbers as u32, task: current() }
+    }
+}
+
+/// Tells whose the running `thread` is, unless that was done since it began or last executed a program.
 ///
 /// What was done is looked up by thread first: that takes no pointer to the leader of its group.
 #[inline(always)]
-pub fn announce<S: Sock>(tgid: u32) {
-    let thread = bpf_get_current_pid_tgid() as u32;
-    // A typed task came with 5.11, before the cookie helper (5.12).
-    let life = if S::TYPED && has_cookie() {
-        // SAFETY: the helper takes no argument; only programs that `has_cookie` admits reach this call.
-        let task: Address = unsafe { bpf_get_current_task_btf() }.cast_const().cast();
-        [typed(task, offset!(task_start_boottime)), typed(task, offset!(task_self_exec_id))]
+pub fn announce<S: Sock>(thread: Thread) {
+    let life = if is_typed::<S>() {
+        let word = |at| typed(thread.task, at);
+        [word(offset!(task_start_boottime)), word(offset!(task_self_exec_id))]
     } else {
-        life(current())
+        life(thread.task)
     };
-    if !is_told(thread, &life) {
-        introduce(tgid, thread, life);
+    let met = &MET[thread.tid as usize % MET_COUNT];
+    let mark = mark(thread.tid, life);
+    if met.load() == mark {
+        return;
     }
+    if is_told(thread.tid, &life) || introduce(thread.tgid, thread.tid, life) {
+        met.store(mark);
+    }
+}
+
+/// A thread and its life as one word: a process is not introduced where two of 2^64 are the same.
+#[inline(always)]
+fn mark(thread: u32, [start, execs]: [u64; 2]) -> u64 {
+    start.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ execs.wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
+        ^ u64::from(thread) << 32
 }
 
 /// How many PID namespaces lie around the one that a task is in, and the `struct pid` that has its number in each.
@@ -91,7 +129,7 @@ pub fn current() -> Address {
 /// Start and number of execs; all threads of a process have executed the same.
 #[inline(always)]
 fn life(task: Address) -> [u64; 2] {
-    let word = |at| probed(task, at).unwrap_or_default();
+    let word = |at| loaded(task, at);
     [word(offset!(task_start_boottime)), word(offset!(task_self_exec_id))]
 }
 
@@ -101,11 +139,12 @@ fn is_told(thread: u32, life: &[u64; 2]) -> bool {
     unsafe { ANNOUNCED.get(thread) == Some(life) }
 }
 
+/// Returns whether the thread is one that was told now.
 #[inline(always)]
-fn introduce(tgid: u32, thread: u32, own: [u64; 2]) {
+fn introduce(tgid: u32, thread: u32, own: [u64; 2]) -> bool {
     let leader: Address = probed(current(), offset!(task_group_leader)).unwrap_or(core::ptr::null());
     if leader.is_null() {
-        return;
+        return false;
     }
     let process = if thread == tgid { own } else { life(leader) };
     if thread == tgid || !is_told(tgid, &process) {
@@ -123,7 +162,7 @@ fn introduce(tgid: u32, thread: u32, own: [u64; 2]) {
             record.inner = inner_number(leader);
         });
         if !sent {
-            return;
+            return false;
         }
         // When the map refuses, the process is told again with the next record: more, but not wrong.
         let _ = ANNOUNCED.insert(tgid, process, 0);
@@ -131,4 +170,5 @@ fn introduce(tgid: u32, thread: u32, own: [u64; 2]) {
     if thread != tgid {
         let _ = ANNOUNCED.insert(thread, own, 0);
     }
+    true
 }

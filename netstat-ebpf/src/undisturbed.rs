@@ -20,15 +20,47 @@ macro_rules! kfunc {
     };
 }
 
-/// Does it without being preempted, where the kernel lets programs ask for that.
+/// At a tracepoint: does it without being preempted, where that can happen.
 #[inline(always)]
 pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+    if has_preemptible_tracepoints() {
+        hold();
+    }
+    let result = work();
+    // Asked again: an answer that is kept makes the compiler write the work down twice.
+    if has_preemptible_tracepoints() {
+        release();
+    }
+    result
+}
+
+/// Whether another process may run in the middle of a tracepoint: then, and only then, there is more than one spare.
+#[inline(always)]
+pub fn has_preemptible_tracepoints() -> bool {
+    config!(spares) > 1
+}
+
+/// At a function: does it without being preempted, where the kernel lets programs ask for that.
+#[inline(always)]
+pub fn undisturbed_call<T>(work: impl FnOnce() -> T) -> T {
+    hold();
+    let result = work();
+    release();
+    result
+}
+
+/// From here on the program is not preempted, where the kernel lets programs ask for that.
+#[inline(always)]
+pub fn hold() {
     if config!(kfuncs) != 0 {
         kfunc!(0x0bad0001);
     }
-    let result = work();
+}
+
+/// The end of [`hold`].
+#[inline(always)]
+pub fn release() {
     if config!(kfuncs) != 0 {
         kfunc!(0x0bad0002);
     }
-    result
 }

@@ -1,9 +1,11 @@
 //! Benchmarks: enetstat beside its peers, in one run on one machine. Ratios mean more than figures: the machine is never the same.
 //!
+//! `bench calls [--calls N] [--connections N] [--rate N]`,
 //! `bench list [--sockets N]... [--repetitions N] [--only NAME]...`, `bench owners` (the same, of `-tanp` alone),
 //! `bench table [--rows N]... [--events N]`,
 //! `bench trace [--connections N] [--repetitions N] [--only NAME]...`
 
+mod calls;
 mod kernel;
 mod list;
 mod measure;
@@ -24,6 +26,8 @@ struct Flags {
 
 #[derive(Subcommand)]
 enum What {
+    /// Price of a send or receive under `--queues`, and of reading a record of each
+    Calls(calls::Flags),
     /// Price of a listing, with and without owners, beside netstat, ss and lsof
     List(list::Flags),
     /// The same, of listings with owners alone
@@ -38,9 +42,10 @@ enum What {
 
 fn main() -> Result<()> {
     match Flags::parse().what {
+        What::Calls(flags) => calls::run(&flags),
         What::List(flags) => list::run(&flags),
         What::Owners(flags) => list::run(&flags.of("-tanp")),
-        What::All => ["list", "table", "trace"].into_iter().try_for_each(alone),
+        What::All => ["list", "table", "calls", "trace"].into_iter().try_for_each(alone),
         What::Table(flags) => table::run(&flags),
         What::Trace(flags) => trace::run(&flags),
     }
@@ -50,6 +55,7 @@ fn main() -> Result<()> {
 fn alone(name: &str) -> Result<()> {
     match Flags::parse_from(["bench", name]).what {
         What::List(flags) => list::run(&flags),
+        What::Calls(flags) => calls::run(&flags),
         What::Table(flags) => table::run(&flags),
         What::Trace(flags) => trace::run(&flags),
         What::Owners(_) | What::All => Ok(()),

@@ -60,6 +60,19 @@ pub fn cpu(pid: u32) -> Result<Duration> {
     Ok(Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec)?))
 }
 
+/// CPU time of this thread.
+///
+/// # Errors
+/// None that the kernel documents.
+pub fn cpu_of_thread() -> Result<Duration> {
+    // SAFETY: all-zero bytes are a valid timespec.
+    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a writable timespec.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    netstat_tests::sys::checked(result)?;
+    Ok(Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec)?))
+}
+
 /// CPU time of all children that were waited for, and theirs.
 pub fn cpu_of_children() -> Result<Duration> {
     // SAFETY: all-zero bytes are a valid rusage.

@@ -1,6 +1,6 @@
 //! `bench trace`: what tracing costs the traced, what it costs the tracer, and what it loses.
 
-use crate::kernel::{Statistics, runs_of};
+use crate::kernel::{Programs, Statistics};
 use crate::measure::{cpu, cpu_of_children, median, peak_memory, settle};
 use crate::peers::{Peer, Prints, TRACERS};
 use crate::report::{figure, save, table};
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 /// Steps of one connection, both ends: five each (opening two, closing three).
 const STEPS: u64 = 10;
 /// A tool that uses no CPU time for so long has attached, or has printed all it had.
-const QUIET: Duration = Duration::from_millis(700);
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const QUIET: Duration = Duration::from_millis(700);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(clap::Args)]
 pub struct Flags {
@@ -49,12 +49,20 @@ struct Tool {
     /// While it traced.
     cpu: Duration,
     peak: u64,
-    /// Nanoseconds that its programs take for a step of a connection, and a run of an empty program, by the kernel's
-    /// statistics, of which the first has the second taken off.
-    kernel: Option<(f64, f64)>,
+    kernel: Option<Kernel>,
     /// Lines of connections it printed.
     lines: u64,
     expected: u64,
+}
+
+/// What a tool's programs take by the kernel's statistics.
+struct Kernel {
+    /// Nanoseconds for a step of a connection, without what an empty program would have taken.
+    step: f64,
+    /// Nanoseconds of a run of an empty program.
+    empty: f64,
+    /// Of each program, runs for a connection, and nanoseconds of one without those of an empty program.
+    programs: Vec<(String, f64, f64)>,
 }
 
 pub fn run(flags: &Flags) -> Result<()> {
@@ -138,7 +146,7 @@ fn measure(peer: &Peer, flags: &Flags) -> Result<Sample> {
             let used = cpu(child.id())?.saturating_sub(attach.1);
             let peak = peak_memory(child.id())?;
             let kernel = kernel(child.id(), flags);
-            stop(child)?;
+            child.stop()?;
             let expected = match peer.prints {
                 Prints::Steps => STEPS * connections,
                 Prints::Ends => 2 * connections,
@@ -175,18 +183,25 @@ fn workload(connections: u64, processes: u64) -> Result<(f64, Truth)> {
     Ok((took, truth))
 }
 
-/// See [`Tool::kernel`]. A workload of its own, since the statistics cost time themselves.
-fn kernel(pid: u32, flags: &Flags) -> Result<(f64, f64)> {
-    let statistics = Statistics::enable()?;
-    let (before, empty_before) = (runs_of(pid)?, statistics.empty()?);
+/// A workload of its own, since the statistics cost time themselves.
+fn kernel(pid: u32, flags: &Flags) -> Result<Kernel> {
+    let statistics = Statistics::enable("inet_sock_set_state")?;
+    let (before, empty_before) = (Programs::of(pid)?, statistics.empty()?);
     let (_, truth) = workload(flags.connections / 4, flags.processes)?;
-    let (runs, empty) = (runs_of(pid)?.since(before), statistics.empty()?.since(empty_before));
-    let own = runs.nanoseconds as f64 - runs.count as f64 * empty.mean();
-    Ok((own / (STEPS * truth.connections.len().max(1) as u64) as f64, empty.mean()))
+    let programs = Programs::of(pid)?.since(&before);
+    let empty = statistics.empty()?.since(empty_before).mean();
+    let connections = truth.connections.len().max(1) as f64;
+    let sum = programs.sum();
+    let own = sum.nanoseconds as f64 - sum.count as f64 * empty;
+    let each = programs
+        .0
+        .into_iter()
+        .map(|(name, runs)| (name, runs.count as f64 / connections, runs.mean() - empty));
+    Ok(Kernel { step: own / (STEPS as f64 * connections), empty, programs: each.collect() })
 }
 
 /// A tool that runs; it is gone when this is dropped.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -197,8 +212,24 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Interrupts it and waits for its end.
+    pub fn stop(&mut self) -> Result<()> {
+        let Self(child) = self;
+        sys::signal(child.id(), libc::SIGINT)?;
+        let since = Instant::now();
+        while child.try_wait()?.is_none() {
+            if since.elapsed() > PATIENCE {
+                child.kill()?;
+                child.wait()?;
+                anyhow::bail!("it did not end when interrupted");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 }
 
@@ -214,20 +245,6 @@ fn start(
     command.args(peer.words).stdin(Stdio::null()).stdout(out.reopen()?).stderr(err.reopen()?);
     sys::die_with_parent(&mut command);
     Ok(Some(Running(command.spawn()?)))
-}
-
-fn stop(Running(child): &mut Running) -> Result<()> {
-    sys::signal(child.id(), libc::SIGINT)?;
-    let since = Instant::now();
-    while child.try_wait()?.is_none() {
-        if since.elapsed() > PATIENCE {
-            child.kill()?;
-            child.wait()?;
-            anyhow::bail!("it did not end when interrupted");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
 }
 
 /// Lines that name a port of the workload's servers, so neither headings nor other traffic of the machine; without those that not
@@ -252,6 +269,24 @@ fn lines_of_connections(path: &std::path::Path, truth: &Truth) -> Result<u64> {
     Ok(count)
 }
 
+/// Medians of [`Kernel::programs`], what takes longest for a connection first.
+fn programs_of(samples: &[Sample]) -> Vec<(String, f64, f64)> {
+    let kernels: Vec<&Kernel> = samples.iter().filter_map(|one| one.tool.as_ref()?.kernel.as_ref()).collect();
+    let names: std::collections::BTreeSet<&String> =
+        kernels.iter().flat_map(|kernel| kernel.programs.iter().map(|(name, ..)| name)).collect();
+    let of = |wanted: &String, value: &dyn Fn(&(String, f64, f64)) -> f64| {
+        let found =
+            kernels.iter().filter_map(|kernel| kernel.programs.iter().find(|(name, ..)| name == wanted));
+        median(found.map(value)).unwrap_or_default()
+    };
+    let mut all: Vec<_> = names
+        .into_iter()
+        .map(|name| (name.clone(), of(name, &|one| one.1), of(name, &|one| one.2)))
+        .collect();
+    all.sort_by(|one, other| (other.1 * other.2).total_cmp(&(one.1 * one.2)));
+    all
+}
+
 fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], flags: &Flags) -> Result<()> {
     let connections = flags.connections as f64;
     let head = [
@@ -274,6 +309,7 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], f
     let bare = bare.and_then(|(_, samples)| median(samples.iter().map(cpu)));
     let mut rows = Vec::new();
     let mut values = Vec::new();
+    let mut each = Vec::new();
     for (peer, samples) in samples {
         let of = |value: &dyn Fn(&Sample) -> f64| median(samples.iter().map(value));
         let of_tool = |value: &dyn Fn(&Tool) -> f64| {
@@ -284,7 +320,7 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], f
             of(&cpu),
             bare.filter(|_| peer.prints != Prints::Nothing)
                 .and_then(|bare| Some(100.0 * (of(&cpu)? / bare - 1.0))),
-            median(samples.iter().filter_map(|one| Some(one.tool.as_ref()?.kernel?.0))),
+            median(samples.iter().filter_map(|one| Some(one.tool.as_ref()?.kernel.as_ref()?.step))),
             of_tool(&|tool| tool.cpu.as_secs_f64() * 1e6 / connections),
             of_tool(&|tool| tool.cpu.as_secs_f64() * 1e6 / tool.lines.max(1) as f64),
             of_tool(&|tool| tool.lines as f64),
@@ -305,9 +341,17 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], f
         for (title, value) in head.iter().skip(1).zip(figures) {
             object.insert((*title).to_owned(), value.into());
         }
+        let programs = programs_of(samples);
+        if peer.is_ours() {
+            each.extend(programs.iter().map(|(name, runs, mean)| {
+                vec![peer.name.to_owned(), name.clone(), figure(Some(*runs)), figure(Some(*mean))]
+            }));
+        }
+        object.insert("programs".to_owned(), serde_json::json!(programs));
         values.push(serde_json::Value::Object(object));
     }
     table(&head, &rows)?;
+    table(&["tool", "program", "runs/conn", "ns/run"], &each)?;
     let mut out = std::io::stdout().lock();
     for peer in missing {
         let package = if peer.package.is_empty() { "cargo build --release" } else { peer.package };
@@ -322,7 +366,7 @@ fn show(samples: &[(Peer, Vec<Sample>)], missing: &[&Peer], failed: &[String], f
         flags.repetitions, flags.connections, flags.processes
     )?;
     let tools = samples.iter().flat_map(|(_, samples)| samples).filter_map(|one| one.tool.as_ref());
-    let empty = median(tools.filter_map(|tool| Some(tool.kernel?.1)));
+    let empty = median(tools.filter_map(|tool| Some(tool.kernel.as_ref()?.empty)));
     writeln!(
         out,
         "kernel ns/step: all programs of the tool, less {} ns a run that an empty program costs in the same statistics",

@@ -1,12 +1,11 @@
 //! Who holds which socket, for a pass over all files.
 
 use super::owner::socket_behind;
-use crate::maps::{READER, config, offset};
+use crate::maps::{ABSENT, READER, config, offset};
 use crate::sock::{Address, probed};
 use crate::task;
 use aya_ebpf::helpers::generated::bpf_seq_write;
 use netstat_common::RawFile;
-use netstat_common::offsets::ABSENT;
 
 /// Writes a line about `file` of `task` when it is a socket.
 #[inline(always)]

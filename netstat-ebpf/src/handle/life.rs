@@ -3,17 +3,18 @@
 use super::is_wanted;
 use super::owner::socket_in;
 use crate::emit::emit_quietly;
-use crate::maps::offset;
+use crate::maps::{ABSENT, offset};
 use crate::sock::{Address, Probed, Sock, probed};
 use crate::task;
 use netstat_common::event::{How, Life, RawHead};
-use netstat_common::offsets::ABSENT;
 use netstat_common::{AF_INET, AF_INET6, IPPROTO_TCP, Kind};
 
 /// Descriptors that are looked at after an exec: the bits of a word.
 const LOOKED_AT: u32 = 64;
-/// Words in which it is looked for further ones: 65,536 descriptors.
-const WORDS: u32 = 1024;
+/// Words that are read at once: a table of more than one is of a multiple of them (`alloc_fdtable`, fs/file.c, 6.12).
+const GROUP: u32 = 2;
+/// Words in which it is looked for further ones: 16,384 descriptors.
+const WORDS: u32 = 256;
 
 #[inline(always)]
 fn tgid_of(task: Address) -> u32 {
@@ -61,20 +62,32 @@ pub fn executed() {
     let tgid = task::tgid();
     let files = open_files().unwrap_or(Files { array: core::ptr::null(), open: 0, more: true });
     tell(Life::Exec, tgid, u8::from(files.more), 0);
-    task::announce::<Probed>(tgid);
+    life_introduces();
     for fd in 0..LOOKED_AT {
-        if files.open >> fd & 1 == 0 {
-            continue;
+        let left = files.open >> fd;
+        if left == 0 {
+            break;
         }
-        let Some(sk) = socket_in(files.array, u64::from(fd)) else { continue };
-        if sk.is_null() {
-            continue;
-        }
+        // Whether this one is open is asked there: with both answers at each step the verifier would not come to an end.
+        life_keeps(files.array as u64, u64::from(fd), u64::from(tgid), left);
+    }
+}
+
+/// The process `tgid` still holds the descriptor `fd` of an array, whatever that is, if the lowest bit of `open` is set. A function that others may call, so that
+/// the verifier looks at it once, and not once for each descriptor.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn life_keeps(array: u64, fd: u64, tgid: u64, open: u64) -> u64 {
+    if open & 1 != 0
+        && let Some(sk) = socket_in(array as Address, fd)
+        && !sk.is_null()
+    {
         let sock = Probed(sk);
         if matches!(sock.family(), AF_INET | AF_INET6) && sock.protocol() == IPPROTO_TCP && is_wanted(sock) {
-            keeps(sock, tgid);
+            keeps(sock, tgid as u32);
         }
     }
+    0
 }
 
 #[inline(always)]
@@ -111,13 +124,39 @@ fn open_files() -> Option<Files> {
     let array: Address = probed(table, offset!(fdtable_fd))?;
     let bits: Address = probed(table, offset!(fdtable_open_fds))?;
     let open: u64 = probed(bits, 0)?;
+    let more = life_has_more(bits as u64, u64::from(size)) != 0;
+    Some(Files { array, open, more })
+}
+
+/// Tells who the running process is. A function for others like [`life_keeps`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn life_introduces() -> u64 {
+    task::announce::<Probed>(task::running::<Probed>());
+    0
+}
+
+/// Whether a table of `size` descriptors, whose `bits` say which are open, has open ones behind those that are looked at; what
+/// cannot be read may have some. A function for others like [`life_keeps`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn life_has_more(bits: u64, size: u64) -> u64 {
+    let (bits, size) = (bits as Address, size as u32);
+    if size > WORDS * LOOKED_AT {
+        return 1;
+    }
     // A table that was made for the parent's many files may be empty behind the first ones, and normally is.
-    let mut more = size > WORDS * LOOKED_AT;
-    for word in 1..WORDS {
-        if word * LOOKED_AT >= size || more {
+    for group in 0..WORDS / GROUP {
+        let at = group * GROUP * LOOKED_AT;
+        if at + GROUP * LOOKED_AT > size {
             break;
         }
-        more = probed::<u64>(bits, word * 8)? != 0;
+        let Some([first, second]) = probed::<[u64; GROUP as usize]>(bits, u64::from(at / 8)) else {
+            return 1;
+        };
+        if (if group == 0 { second } else { first | second }) != 0 {
+            return 1;
+        }
     }
-    Some(Files { array, open, more })
+    0
 }

@@ -6,17 +6,16 @@
 
 use super::is_wanted;
 use crate::emit::emit;
-use crate::maps::{HANDLERS, config, offset};
-use crate::sock::{Address, Probed, Sock, probed};
+use crate::maps::{ABSENT, HANDLERS, config, offset};
+use crate::sock::{Address, Cast, Probed, Sock, cast, has_casts, loaded, probed, typed};
 use netstat_common::event::{FLAG_POINTER, Mini, RawFull};
-use netstat_common::offsets::ABSENT;
 use netstat_common::{AF_INET, AF_INET6, IPPROTO_TCP, Kind, RawHead, RawTuple, TcpState};
 
-/// A request or timewait socket.
+/// A request or timewait socket; `TYPED` when the verifier knows what the address leads to.
 #[derive(Clone, Copy)]
-struct Small(Address);
+struct Small<const TYPED: bool>(Address);
 
-impl Sock for Small {
+impl<const TYPED: bool> Sock for Small<TYPED> {
     const TYPED: bool = false;
 
     #[inline(always)]
@@ -30,8 +29,8 @@ impl Sock for Small {
     }
 
     #[inline(always)]
-    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
-        probed(base, at).unwrap_or_default()
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
+        if TYPED { typed(base, at) } else { loaded(base, at) }
     }
 
     /// Only TCP has them since DCCP is gone (6.16).
@@ -67,17 +66,39 @@ impl Sock for Small {
 #[inline(always)]
 pub fn timewait(socket: Address, what: Mini) {
     let state = probed(socket, offset!(tw_substate)).unwrap_or(TcpState::TimeWait as u8);
-    tell(Small(socket), what, state);
+    tell(Small::<false>(socket), what, state);
+}
+
+/// The same at a hook with BTF types.
+#[inline(always)]
+pub fn timewait_typed(socket: Address, what: Mini) {
+    tell(Small::<true>(socket), what, typed(socket, offset!(tw_substate)));
+}
+
+/// The same by its address alone, the quickest way that there is.
+#[inline(always)]
+pub fn timewait_at(socket: Address, what: Mini) {
+    if has_casts() {
+        timewait_typed(cast(socket, config!(types.inet_timewait_sock)), what);
+    } else {
+        timewait(socket, what);
+    }
 }
 
 /// A half-open connection.
 #[inline(always)]
 pub fn request(socket: Address, what: Mini) {
-    tell(Small(socket), what, TcpState::SynRecv as u8);
+    tell(Small::<false>(socket), what, TcpState::SynRecv as u8);
+}
+
+/// The same at a hook with BTF types.
+#[inline(always)]
+pub fn request_typed(socket: Address, what: Mini) {
+    tell(Small::<true>(socket), what, TcpState::SynRecv as u8);
 }
 
 #[inline(always)]
-fn tell(socket: Small, what: Mini, state: u8) {
+fn tell<S: Sock>(socket: S, what: Mini, state: u8) {
     if !matches!(socket.family(), AF_INET | AF_INET6) || !is_wanted(socket) {
         return;
     }
@@ -96,7 +117,7 @@ fn tell(socket: Small, what: Mini, state: u8) {
 }
 
 #[inline(always)]
-fn begin(socket: Small, head: &mut RawHead, now: u64, kind: Kind, what: Mini, state: u8) {
+fn begin<S: Sock>(socket: S, head: &mut RawHead, now: u64, kind: Kind, what: Mini, state: u8) {
     head.time = now;
     head.kind = kind as u8;
     head.from = what as u8;
@@ -125,26 +146,42 @@ pub fn connects<S: Sock>(sock: S) {
 /// Something happened to the timer at `timer` that calls `function`: the kinds of timers that matter are known by it.
 #[inline(always)]
 pub fn timer(timer: Address, function: u64, what: Mini) {
-    let Some([timewait_handler, request_handler, write_handler]) = HANDLERS.get(0) else { return };
-    if function == *timewait_handler {
-        timewait(behind(timer, offset!(tw_timer)), what);
-    } else if function == *request_handler {
-        request(behind(timer, offset!(rsk_timer)), what);
-    } else if function == *write_handler && matches!(what, Mini::Begins) {
+    // Almost every timer of the machine is another one: nothing is done before this is known.
+    let [timewait_handler, request_handler, write_handler] = &HANDLERS;
+    if matches!(what, Mini::Begins) && function == write_handler.load() {
         let at = if offset!(tcp_retransmit_timer) == ABSENT {
             offset!(icsk_retransmit_timer)
         } else {
             offset!(tcp_retransmit_timer)
         };
-        let sock = Probed(behind(timer, at));
-        if sock.state() == TcpState::SynSent as u8 {
-            connects(sock);
+        let sock = behind(timer, at);
+        if has_casts() {
+            sends(Cast::new(sock));
+        } else {
+            sends(Probed(sock));
         }
+    } else if function == timewait_handler.load() {
+        timewait_at(behind(timer, offset!(tw_timer)), what);
+    } else if function == request_handler.load() {
+        let request_at = behind(timer, offset!(rsk_timer));
+        if has_casts() {
+            request_typed(cast(request_at, config!(types.request_sock)), what);
+        } else {
+            request(request_at, what);
+        }
+    }
+}
+
+/// The timer with which a socket sends again was set.
+#[inline(always)]
+fn sends<S: Sock>(sock: S) {
+    if sock.state() == TcpState::SynSent as u8 {
+        connects(sock);
     }
 }
 
 /// What the timer is a part of.
 #[inline(always)]
-fn behind(timer: Address, at: u32) -> Address {
-    (timer as u64).wrapping_sub(u64::from(at)) as Address
+fn behind(timer: Address, at: u64) -> Address {
+    (timer as u64).wrapping_sub(at) as Address
 }

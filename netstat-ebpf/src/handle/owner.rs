@@ -2,12 +2,12 @@
 
 use super::is_wanted;
 use crate::emit::{emit, lost};
-use crate::maps::offset;
-use crate::sock::{Address, Probed, Sock, probed};
+use crate::maps::{config, offset};
+use crate::sock::{Address, Cast, Probed, Sock, cast, has_casts, probed, typed};
 use crate::task;
 use crate::word::Word;
 use aya_ebpf::EbpfContext;
-use aya_ebpf::helpers::generated::bpf_get_current_task;
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 use netstat_common::event::{How, RawHead};
 use netstat_common::{AF_INET, AF_INET6, IPPROTO_TCP, Kind, Loss};
 
@@ -22,14 +22,14 @@ static SAID: Word = Word::new(0);
 #[inline(always)]
 pub fn accepted<S: Sock>(sock: S) {
     if sock.protocol() == IPPROTO_TCP && is_wanted(sock) {
-        seen(sock, task::tgid(), How::Accept);
+        seen(sock, task::running::<S>(), How::Accept);
     }
 }
 
-/// Tells that `tgid` came to use `sock`. Returns whether there was room.
+/// Tells that the running `thread` came to use `sock`. Returns whether there was room.
 #[inline(always)]
-pub fn seen<S: Sock>(sock: S, tgid: u32, how: How) -> bool {
-    task::announce::<S>(tgid);
+pub fn seen<S: Sock>(sock: S, thread: task::Thread, how: How) -> bool {
+    task::announce::<S>(thread);
     let state = sock.state();
     emit(|now, head: &mut RawHead| {
         head.time = now;
@@ -38,7 +38,7 @@ pub fn seen<S: Sock>(sock: S, tgid: u32, how: How) -> bool {
         head.to = state;
         head.lport = sock.lport();
         head.protocol = IPPROTO_TCP;
-        task::sign(head, tgid);
+        task::sign(head, thread.tgid);
         sock.name(head);
     })
 }
@@ -49,14 +49,16 @@ pub fn accepted_fd<C: EbpfContext>(ctx: &C, fd: i64) {
     if fd < 0 {
         return;
     }
+    if has_casts() {
+        let sk = socket_by_types(fd as u64);
+        if !sk.is_null() {
+            accepted_by(Cast::new(sk));
+        }
+        return;
+    }
     match socket_of(fd as u64) {
         Some(sk) if sk.is_null() => {}
-        Some(sk) => {
-            let sock = Probed(sk);
-            if matches!(sock.family(), AF_INET | AF_INET6) {
-                accepted(sock);
-            }
-        }
+        Some(sk) => accepted_by(Probed(sk)),
         None => {
             lost(Loss::UnreadableSock);
             // Rare, and only worth saying once: this is the one place where the kernel half logs.
@@ -71,6 +73,43 @@ pub fn accepted_fd<C: EbpfContext>(ctx: &C, fd: i64) {
             }
         }
     }
+}
+
+#[inline(always)]
+fn accepted_by<S: Sock>(sock: S) {
+    if matches!(sock.family(), AF_INET | AF_INET6) {
+        accepted(sock);
+    }
+}
+
+/// The socket behind a descriptor of the running process, by [`cast`]s: null when the file is no socket or was already
+/// closed by another thread.
+#[inline(always)]
+fn socket_by_types(fd: u64) -> Address {
+    const NONE: Address = core::ptr::null();
+    // SAFETY: the helper takes no argument; all tracing programs have it since 5.11, before casts.
+    let task: Address = unsafe { bpf_get_current_task_btf() }.cast_const().cast();
+    let files: Address = typed(task, offset!(task_files));
+    if files.is_null() {
+        return NONE;
+    }
+    let table: Address = typed(files, offset!(files_fdt));
+    if table.is_null() || fd >= u64::from(typed::<u32>(table, offset!(fdtable_max_fds))) {
+        return NONE;
+    }
+    let array: u64 = typed(table, offset!(fdtable_fd));
+    let slot = array.wrapping_add(fd * size_of::<Address>() as u64) as Address;
+    let file: Address = typed(cast(slot, config!(types.list_head)), 0);
+    if file.is_null() {
+        return NONE;
+    }
+    let file = cast(file, config!(types.file));
+    let inode: Address = typed(file, offset!(file_inode));
+    if inode.is_null() || typed::<u16>(inode, offset!(inode_mode)) & FILE_TYPE != SOCKET {
+        return NONE;
+    }
+    let socket: u64 = typed(file, offset!(file_private_data));
+    if socket == 0 { NONE } else { typed(cast(socket as Address, config!(types.socket)), offset!(socket_sk)) }
 }
 
 /// The socket behind a descriptor of the running process: null when the file is no socket or was already closed by

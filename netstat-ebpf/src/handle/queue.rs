@@ -1,13 +1,15 @@
 //! Calls that moved bytes into or out of a socket's queues.
 
 use super::{is_wanted, owner};
-use crate::emit::{emit, lost, now};
-use crate::maps::{HAS_RECEIVED, HAS_SENT, HASH_QUEUES, KNOWN, Pending, SOCKET_QUEUES, config, offset};
+use crate::emit::{emit, lost};
+use crate::maps::{
+    HAS_RECEIVED, HAS_SENT, HASH_QUEUES, KNOWN, Pending, SOCKET_QUEUES, config, config_long, offset,
+};
 use crate::sock::Sock;
 use crate::task;
 use crate::word::Word;
 use aya_ebpf::bindings::BPF_SK_STORAGE_GET_F_CREATE;
-use aya_ebpf::helpers::generated::bpf_sk_storage_get;
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_sk_storage_get};
 use netstat_common::config::{QueueStore, Queues};
 use netstat_common::event::{Direction, How, RawQueue};
 use netstat_common::{IPPROTO_TCP, Kind, Loss, TcpState, judge};
@@ -120,6 +122,13 @@ fn written<S: Sock>(sock: S, state: u8) -> u32 {
     end.wrapping_sub(fin)
 }
 
+/// The kernel's clock, which takes no call to read. It goes in steps of milliseconds.
+#[inline(always)]
+fn ticks() -> u64 {
+    // SAFETY: the helper takes no argument and every program type has it.
+    unsafe { bpf_jiffies64() }
+}
+
 /// `bytes` were moved by `user` (0: not by a process).
 #[inline(always)]
 fn count<S: Sock>(sock: S, pending: &Pending, direction: Direction, bytes: u32, user: u32) {
@@ -129,7 +138,7 @@ fn count<S: Sock>(sock: S, pending: &Pending, direction: Direction, bytes: u32, 
     };
     let before = pending.user.load();
     let mut after = before | first;
-    if user != 0 && before as u32 != user && owner::seen(sock, user, How::Use) {
+    if user != 0 && before as u32 != user && owner::seen(sock, task::running::<S>(), How::Use) {
         after = after & !u64::from(u32::MAX) | u64::from(user);
     }
     if after != before {
@@ -138,7 +147,7 @@ fn count<S: Sock>(sock: S, pending: &Pending, direction: Direction, bytes: u32, 
     amount.add(u64::from(bytes));
     let due = config!(queues) == Queues::Every as u32
         || before & first == 0
-        || judge::queue_due(pending.last.load(), now(), config!(queue_interval));
+        || judge::queue_due(pending.last.load(), ticks(), config_long!(queue_ticks));
     if due {
         report(sock, pending, direction, user);
     }
@@ -183,7 +192,7 @@ fn report<S: Sock>(sock: S, pending: &Pending, direction: Direction, actor: u32)
         // More than 4 GiB between two reports cannot be told exactly.
         record.sent = u32::try_from(sent).unwrap_or(u32::MAX);
         record.received = u32::try_from(received).unwrap_or(u32::MAX);
-        pending.last.store(now);
+        pending.last.store(ticks());
     });
     if told {
         // Subtracted, not cleared: another processor may have added since.

@@ -1,20 +1,19 @@
 //! Transitions.
 
 use super::{is_wanted, queue};
-use crate::emit::emit;
-use crate::maps::{MODE, config, offset};
+use crate::emit::{Draft, emit};
+use crate::maps::{ABSENT, MODE, config, offset};
 use crate::sock::{Probed, Sock, has_cookie};
 use crate::task;
 use netstat_common::config::Queues;
 use netstat_common::event::{FLAG_POINTER, FLAG_SHUT, RawClose, RawFull, RawHead};
-use netstat_common::offsets::ABSENT;
 use netstat_common::{IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, Kind, TcpState, judge};
 
 /// Whether every transition carries the addresses: always when sockets have no cookie here, because an address names
 /// another socket as soon as it is reused.
 #[inline(always)]
 fn is_whole() -> bool {
-    !has_cookie() || MODE.get(0).is_none_or(|&whole| whole != 0)
+    !has_cookie() || MODE.load() != 0
 }
 
 /// `sock` goes from one state to another.
@@ -32,53 +31,59 @@ pub fn moved<S: Sock>(sock: S, from: i32, to: i32) {
     if !is_wanted(sock) {
         return;
     }
-    let Some(kind) = judge::kind_of(from, to, is_whole()) else {
+    // Who gets its cookie only now may have been told of by its address, where none could be given.
+    let Some(kind) = judge::kind_of(from, to, is_whole() || !sock.is_named()) else {
         return;
     };
     let actor = acting(sock, from);
-    if actor != 0 {
-        task::announce::<S>(actor);
-    }
     if config!(queues) != Queues::Off as u32 && (from == TcpState::Close as u8 || matches!(kind, Kind::Child))
     {
         queue::opened(sock);
     }
     match kind {
         Kind::Child => {
-            emit(|now, head: &mut RawHead| {
-                begin(sock, head, now, kind, from, to, actor);
-                head.sock = sock.address() as u64;
-                head.flags |= FLAG_POINTER;
-            });
+            let Some(mut draft) = Draft::<RawHead>::new() else { return };
+            let now = draft.now;
+            let head = draft.record();
+            begin(sock, head, now, kind, from, to, actor);
+            head.sock = sock.address() as u64;
+            head.flags |= FLAG_POINTER;
+            draft.send();
         }
         Kind::Full => {
-            emit(|now, record: &mut RawFull| {
-                begin(sock, &mut record.head, now, kind, from, to, actor);
-                record.tuple.other = sock.name(&mut record.head);
-                sock.tuple(&mut record.tuple);
-            });
+            let Some(mut draft) = Draft::<RawFull>::new() else { return };
+            let now = draft.now;
+            let record = draft.record();
+            begin(sock, &mut record.head, now, kind, from, to, actor);
+            record.tuple.other = sock.name(&mut record.head);
+            sock.tuple(&mut record.tuple);
+            draft.send();
         }
         Kind::Close => {
             if config!(queues) != Queues::Off as u32 && from != TcpState::Listen as u8 {
                 queue::closed(sock, from, actor);
             }
-            emit(|now, record: &mut RawClose| {
-                begin(sock, &mut record.head, now, kind, from, to, actor);
-                record.tuple.other = sock.name(&mut record.head);
-                sock.tuple(&mut record.tuple);
-                if from == TcpState::Listen as u8 {
-                    sock.listener(&mut record.totals);
-                } else {
-                    sock.totals(&mut record.totals);
-                }
-                record.head.flags |= sock.last_flags();
-            });
+            let Some(mut draft) = Draft::<RawClose>::new() else { return };
+            let now = draft.now;
+            let record = draft.record();
+            begin(sock, &mut record.head, now, kind, from, to, actor);
+            record.tuple.other = sock.name(&mut record.head);
+            sock.tuple(&mut record.tuple);
+            if from == TcpState::Listen as u8 {
+                sock.listener(&mut record.totals);
+            } else {
+                sock.totals(&mut record.totals);
+            }
+            record.head.flags |= sock.last_flags();
+            draft.send();
         }
         _ => {
-            emit(|now, head: &mut RawHead| {
-                begin(sock, head, now, kind, from, to, actor);
-                sock.name(head);
-            });
+            let Some(mut draft) = Draft::<RawHead>::new() else { return };
+            let now = draft.now;
+            let head = draft.record();
+            begin(sock, head, now, kind, from, to, actor);
+            sock.name(head);
+            draft.send();
         }
     }
 }
@@ -99,9 +104,6 @@ fn beside<S: Sock>(sock: S, protocol: u16, from: u8, to: u8) {
         return;
     }
     let actor = acting(sock, from);
-    if actor != 0 {
-        task::announce::<S>(actor);
-    }
     emit(|now, record: &mut RawFull| {
         begin(sock, &mut record.head, now, Kind::Beside, from, to, actor);
         record.head.protocol = protocol;
@@ -110,12 +112,20 @@ fn beside<S: Sock>(sock: S, protocol: u16, from: u8, to: u8) {
     });
 }
 
-/// The process that acts on `sock`. The reader does not act where it did not open: while it looks into /proc/PID/fd the
-/// owner may close, and the file's last reference is then dropped by the reader.
+/// The process that acts on `sock`, which is [announced](task::announce); 0 when the network or a timer does. The reader does
+/// not act where it did not open: while it looks into /proc/PID/fd the owner may close, and the file's last reference is then
+/// dropped by the reader.
 #[inline(always)]
 fn acting<S: Sock>(sock: S, from: u8) -> u32 {
-    let actor = task::actor(sock);
-    if from != TcpState::Close as u8 && task::is_reader(actor) { 0 } else { actor }
+    if offset!(sk_lock_owned) == ABSENT || !sock.is_owned() {
+        return 0;
+    }
+    let thread = task::running::<S>();
+    if thread.tgid == 0 || from != TcpState::Close as u8 && task::is_reader(thread.tgid) {
+        return 0;
+    }
+    task::announce::<S>(thread);
+    thread.tgid
 }
 
 #[inline(always)]

@@ -8,7 +8,7 @@ use crate::emit::lost;
 use crate::handle::{owner, queue};
 use crate::maps::config;
 use crate::sock::{Address, Typed};
-use crate::undisturbed::undisturbed;
+use crate::undisturbed::undisturbed_call;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;
@@ -47,7 +47,7 @@ fn int(word: u64) -> i32 {
 /// `tcp_sendmsg(sk, msg, size)`: 5.10 to 7.2.
 #[fexit(function = "tcp_sendmsg")]
 pub fn send_fexit(ctx: FExitContext) -> i32 {
-    undisturbed(|| {
+    undisturbed_call(|| {
         if let Some(sock) = Typed::new(ctx.arg(0)) {
             queue::called(sock, Direction::Send, int(word::<3>(&ctx)));
         }
@@ -71,7 +71,7 @@ pub fn receive_fexit(ctx: FExitContext) -> i32 {
     if !queue::takes(int(flags)) {
         return 0;
     }
-    undisturbed(|| {
+    undisturbed_call(|| {
         if let Some(sock) = Typed::new(ctx.arg(0)) {
             queue::called(sock, Direction::Receive, int(bytes));
         }
@@ -90,7 +90,7 @@ pub fn accept_fexit(ctx: FExitContext) -> i32 {
             return 0;
         }
     };
-    undisturbed(|| {
+    undisturbed_call(|| {
         if let Some(sock) = Typed::new(child as Address) {
             owner::accepted(sock);
         }

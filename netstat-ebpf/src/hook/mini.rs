@@ -5,7 +5,7 @@ use crate::emit::lost;
 use crate::handle::mini;
 use crate::maps::offset;
 use crate::sock::{Address, Probed, Typed, probed, typed};
-use crate::undisturbed::undisturbed;
+use crate::undisturbed::undisturbed_call;
 use aya_ebpf::macros::{btf_tracepoint, fentry, kprobe, raw_tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext};
 use netstat_common::event::Mini;
@@ -15,8 +15,8 @@ use netstat_common::{Loss, TcpState};
 /// timewait socket is complete.
 #[fentry(function = "inet_twsk_hashdance_schedule")]
 pub fn timewait_fentry(ctx: FEntryContext) -> i32 {
-    undisturbed(|| {
-        mini::timewait(ctx.arg(0), Mini::Begins);
+    undisturbed_call(|| {
+        mini::timewait_typed(ctx.arg(0), Mini::Begins);
     });
     0
 }
@@ -24,9 +24,9 @@ pub fn timewait_fentry(ctx: FEntryContext) -> i32 {
 /// `__inet_twsk_schedule(tw, timeo, rearm)`: a segment came for it, perhaps the FIN that makes FIN_WAIT2 TIME_WAIT.
 #[fentry(function = "__inet_twsk_schedule")]
 pub fn timewait_goes_fentry(ctx: FEntryContext) -> i32 {
-    undisturbed(|| {
+    undisturbed_call(|| {
         if ctx.arg::<u8>(2) != 0 {
-            mini::timewait(ctx.arg(0), Mini::Goes);
+            mini::timewait_typed(ctx.arg(0), Mini::Goes);
         }
     });
     0
@@ -35,8 +35,8 @@ pub fn timewait_goes_fentry(ctx: FEntryContext) -> i32 {
 /// `inet_twsk_kill(tw)`: its timer ran out, or a reset, a new connection or the end of its namespace ended it.
 #[fentry(function = "inet_twsk_kill")]
 pub fn timewait_over_fentry(ctx: FEntryContext) -> i32 {
-    undisturbed(|| {
-        mini::timewait(ctx.arg(0), Mini::Over);
+    undisturbed_call(|| {
+        mini::timewait_typed(ctx.arg(0), Mini::Over);
     });
     0
 }
@@ -44,8 +44,8 @@ pub fn timewait_over_fentry(ctx: FEntryContext) -> i32 {
 /// `inet_csk_reqsk_queue_hash_add(sk, req, timeout)`: a SYN came and is answered.
 #[fentry(function = "inet_csk_reqsk_queue_hash_add")]
 pub fn request_fentry(ctx: FEntryContext) -> i32 {
-    undisturbed(|| {
-        mini::request(ctx.arg(1), Mini::Begins);
+    undisturbed_call(|| {
+        mini::request_typed(ctx.arg(1), Mini::Begins);
     });
     0
 }
@@ -53,8 +53,8 @@ pub fn request_fentry(ctx: FEntryContext) -> i32 {
 /// `__inet_csk_reqsk_queue_drop(sk, req, from_timer)`: the connection is established or given up.
 #[fentry(function = "__inet_csk_reqsk_queue_drop")]
 pub fn request_over_fentry(ctx: FEntryContext) -> i32 {
-    undisturbed(|| {
-        mini::request(ctx.arg(1), Mini::Over);
+    undisturbed_call(|| {
+        mini::request_typed(ctx.arg(1), Mini::Over);
     });
     0
 }
@@ -62,7 +62,7 @@ pub fn request_over_fentry(ctx: FEntryContext) -> i32 {
 /// `tcp_connect(sk)`: the port is chosen and the SYN about to be sent.
 #[fentry(function = "tcp_connect")]
 pub fn connect_fentry(ctx: FEntryContext) -> i32 {
-    undisturbed(|| {
+    undisturbed_call(|| {
         if let Some(sock) = Typed::new(ctx.arg(0)) {
             mini::connects(sock);
         }
@@ -155,7 +155,7 @@ fn happens(timer: Address, what: Mini) -> i32 {
 pub fn discarded_btf(ctx: BtfTracePointContext) -> i32 {
     let socket: Address = ctx.arg(3);
     if !socket.is_null() && typed::<u8>(socket, offset!(skc_state)) == TcpState::TimeWait as u8 {
-        mini::timewait(socket, Mini::Goes);
+        mini::timewait_at(socket, Mini::Goes);
     }
     0
 }

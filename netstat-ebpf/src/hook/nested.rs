@@ -10,15 +10,22 @@
 //!
 //! Against interrupts one spare is enough: a softirq is not interrupted by another. A process that is stopped in the
 //! middle of a program keeps that program from everybody until it goes on, and processes can be stopped in one program
-//! after the other; so there are more spares where that happens (`more_spares` in the loader). `undisturbed` leaves only a
-//! moment at the beginning and the end of each for that.
+//! after the other; so there are more spares where that happens (`more_spares` in the loader). `hold` leaves only a
+//! moment at the beginning and the end of each for that, but a process that was to be stopped in between is stopped at that
+//! end. The last spare is therefore a classic tracepoint's program, which the kernel runs without being preempted
+//! (include/trace/perf.h, 7.0 and later), so that processes cannot keep it; it names sockets that have no cookie yet by their
+//! addresses, because it cannot give them one.
 //!
-//! Notes lie in a table by the socket's address, for all processors: between two programs anything may run, in any
+//! Where only interrupts come in between, the note is a word of the processor's: the first leaves the socket's address in it,
+//! the spare takes that away. An interrupt between the two that changes states makes the spare tell the event again, which
+//! the table recognises.
+//!
+//! Where processes do, notes lie in a table by the socket's address, for all processors: between two programs anything may run, in any
 //! order, and the process may even move to another processor; but one socket changes its state once at a time. Where two
 //! sockets share a place, or the last spare is left out, the event may be told twice, which the table recognises.
 
 use crate::maps::{LOSSES, NOTE_COUNT, NOTES, NUMBER, config};
-use crate::undisturbed::undisturbed;
+use crate::undisturbed::{has_preemptible_tracepoints, hold, release};
 use netstat_common::loss::SPARED;
 
 /// A place for notes: the socket, and the state it reaches.
@@ -56,39 +63,86 @@ fn place(sk: u64) -> Option<(u64, Note)> {
 /// Runs the first program's part for the socket at `sk` and the state `to`, and notes that it did.
 #[inline(always)]
 pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
-    undisturbed(|| {
+    if has_preemptible_tracepoints() {
+        hold();
         if let Some((number, note)) = place(sk) {
             put(note, 0, number);
             put(note, 1, to as u64);
         }
-        work();
-    });
+    } else if let Some(mine) = NUMBER.get_ptr_mut(0) {
+        // SAFETY: this processor's own word, which lives as long as the map; volatile, so that it is stored before the work.
+        unsafe { mine.write_volatile(sk) };
+    }
+    work();
+    // Asked again: an answer that is kept makes the compiler write the work down twice.
+    if has_preemptible_tracepoints() {
+        release();
+    }
 }
 
 /// A spare: does the first's part where that and the spares before this one were left out, and counts it. The last one,
 /// number `which` of all there are, removes the note.
 #[inline(always)]
 pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
-    undisturbed(|| take_over(which, sk, to, work));
+    let is_open = if has_preemptible_tracepoints() {
+        hold();
+        is_open(which, sk, to)
+    } else {
+        is_open_here(sk)
+    };
+    if is_open && count() {
+        work();
+    }
+    if has_preemptible_tracepoints() {
+        release();
+    }
 }
 
+/// The last spare where processes come in between, of a kind that is not preempted.
 #[inline(always)]
-fn take_over(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
-    let Some((number, note)) = place(sk) else { return };
+pub fn last(sk: u64, to: i32, work: impl FnOnce()) {
+    if is_open(config!(spares), sk, to) && count() {
+        work();
+    }
+}
+
+/// Whether the first program was left out, where only interrupts come in between.
+#[inline(always)]
+fn is_open_here(sk: u64) -> bool {
+    let Some(mine) = NUMBER.get_ptr_mut(0) else { return false };
+    // SAFETY: as in `first`.
+    if unsafe { mine.read_volatile() } != sk {
+        return true;
+    }
+    // SAFETY: as in `first`. The next event may be of the same socket.
+    unsafe { mine.write_volatile(0) };
+    false
+}
+
+/// Whether all programs before this one were left out. If so, it notes itself for those behind it.
+#[inline(always)]
+fn is_open(which: u32, sk: u64, to: i32) -> bool {
+    let Some((number, note)) = place(sk) else { return false };
     let last = which == config!(spares);
     if get(note, 0) == number && get(note, 1) == to as u64 {
         if last {
             put(note, 0, 0);
         }
-        return;
+        return false;
     }
     if !last {
         put(note, 0, number);
         put(note, 1, to as u64);
     }
-    let Some(count) = LOSSES.get_ptr_mut(SPARED) else { return };
+    true
+}
+
+/// Counts an event that a spare takes over.
+#[inline(always)]
+fn count() -> bool {
+    let Some(count) = LOSSES.get_ptr_mut(SPARED) else { return false };
     // SAFETY: this processor's counter, which lives as long as the map.
     let count = unsafe { &mut *count };
     *count += 1;
-    work();
+    true
 }

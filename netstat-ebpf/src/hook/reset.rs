@@ -5,14 +5,13 @@
 
 use crate::emit::lost;
 use crate::handle::reset;
-use crate::maps::{config, layout};
+use crate::maps::{ABSENT, config, layout};
 use crate::sock::{Address, Probed, Sock, Typed, probed};
 use crate::undisturbed::undisturbed;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint, tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext, TracePointContext};
 use netstat_common::event::{NOT_TOLD, Reset};
-use netstat_common::offsets::ABSENT;
 use netstat_common::{AF_INET, AF_INET6, Loss, TcpState};
 
 /// A reason is far below this; should it not be, it is unknown.
@@ -74,7 +73,7 @@ pub fn reset_received_tracepoint(ctx: TracePointContext) -> u32 {
 }
 
 #[inline(always)]
-fn classic(ctx: &TracePointContext, at: u32, which: Reset, why: u16) {
+fn classic(ctx: &TracePointContext, at: u64, which: Reset, why: u16) {
     match probed::<Address>(ctx.as_ptr(), at).filter(|_| at != ABSENT) {
         Some(sk) => untyped(sk, which, why),
         None => lost(Loss::NoArgument),

@@ -1,19 +1,19 @@
 //! Classic tracepoints: records whose layout user space reads from tracefs.
 
+use super::nested;
 use crate::emit::lost;
 use crate::handle::{owner, queue, state};
-use crate::maps::{layout, offset};
-use crate::sock::{Address, Probed, Sock, probed};
+use crate::maps::{ABSENT, layout, offset};
+use crate::sock::{Address, Cast, Probed, Sock, probed};
 use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use netstat_common::event::Direction;
-use netstat_common::offsets::ABSENT;
 use netstat_common::{AF_INET, Loss, RawHead, RawTuple};
 
 /// Reads a field of the tracepoint's record.
 #[inline(always)]
-fn field<T: Copy + Default>(ctx: &TracePointContext, at: u32) -> Option<T> {
+fn field<T: Copy + Default>(ctx: &TracePointContext, at: u64) -> Option<T> {
     if at == ABSENT { None } else { probed(ctx.as_ptr(), at) }
 }
 
@@ -27,7 +27,7 @@ struct Told<'a> {
 
 impl Told<'_> {
     #[inline(always)]
-    fn told<T: Copy + Default>(self, at: u32) -> T {
+    fn told<T: Copy + Default>(self, at: u64) -> T {
         field(self.ctx, at).unwrap_or_default()
     }
 }
@@ -46,7 +46,7 @@ impl Sock for Told<'_> {
     }
 
     #[inline(always)]
-    fn load<T: Copy + Default>(self, base: Address, at: u32) -> T {
+    fn load<T: Copy + Default>(self, base: Address, at: u64) -> T {
         self.sock.load(base, at)
     }
 
@@ -95,6 +95,21 @@ pub fn state_tracepoint(ctx: TracePointContext) -> u32 {
     let to: Option<i32> = field(&ctx, layout!(state_to));
     match (sk, from, to) {
         (Some(sk), Some(from), Some(to)) => state::moved(Told { ctx: &ctx, sock: Probed(sk) }, from, to),
+        _ => lost(Loss::NoArgument),
+    }
+    0
+}
+
+/// The last spare of the typed and raw tracepoints (see [`nested`]): this kind of program is never preempted.
+#[tracepoint(category = "sock", name = "inet_sock_set_state")]
+pub fn state_spare_last(ctx: TracePointContext) -> u32 {
+    let sk: Option<Address> = field(&ctx, layout!(state_sk));
+    let from: Option<i32> = field(&ctx, layout!(state_from));
+    let to: Option<i32> = field(&ctx, layout!(state_to));
+    match (sk, from, to) {
+        (Some(sk), Some(from), Some(to)) => {
+            nested::last(sk as u64, to, || state::moved(Cast::new(sk), from, to))
+        }
         _ => lost(Loss::NoArgument),
     }
     0

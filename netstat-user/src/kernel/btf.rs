@@ -197,6 +197,11 @@ impl Btf {
             .find_map(|kind| self.found.get(&(kind, name.as_bytes().to_vec())).copied())
     }
 
+    /// Number of a structure that was asked for.
+    pub fn structure(&self, name: &str) -> Option<u32> {
+        self.found.get(&(STRUCT, name.as_bytes().to_vec())).copied()
+    }
+
     /// Number of arguments of a function.
     pub fn arguments(&self, function: &str) -> Option<u32> {
         let id = *self.found.get(&(FUNC, function.as_bytes().to_vec()))?;
@@ -226,26 +231,33 @@ impl Btf {
         all.unwrap_or_default()
     }
 
-    /// BTF in which the function or type name that was asked for has the number that it has in the kernel, and everything
-    /// else is void: attaching needs no more than the number, and the library that does it keeps every type of what it is
-    /// given. `None` when there is no such name.
-    pub fn skeleton(&self, name: &str) -> Option<Vec<u8>> {
-        let found = [FUNC, TYPEDEF].into_iter().find_map(|kind| {
-            let id = self.found.get(&(kind, name.as_bytes().to_vec()))?;
-            Some((kind, *id as usize))
-        });
-        let (kind, id) = found?;
-        let (types, strings) = (TYPE * id, name.len() + 2);
+    /// BTF in which those of the functions and type names that were asked for have the numbers that they have in the kernel,
+    /// and everything else is void: attaching needs no more than the numbers, and the library that does it keeps every type
+    /// of what it is given.
+    pub fn skeleton(&self, names: &[&str]) -> Vec<u8> {
+        let number = |kind, name: &str| self.found.get(&(kind, name.as_bytes().to_vec())).copied();
+        let known: Vec<(&str, u32, usize)> = names
+            .iter()
+            .flat_map(|&name| [FUNC, TYPEDEF].map(|kind| Some((name, kind, number(kind, name)? as usize))))
+            .flatten()
+            .collect();
+        let types = TYPE * known.iter().map(|&(_, _, id)| id).max().unwrap_or(0);
+        let strings = 1 + known.iter().map(|(name, ..)| name.len() + 1).sum::<usize>();
         // Zeros from the allocator take no memory as long as they are only read.
         let mut data = vec![0; HEADER + types + strings];
         data[..4].copy_from_slice(&[0x9f, 0xeb, 1, 0]);
         for (index, word) in [HEADER, 0, types, types, strings].into_iter().enumerate() {
             data[4 + 4 * index..][..4].copy_from_slice(&(word as u32).to_ne_bytes());
         }
-        // Type 1 is the first; the string at 0 is empty.
-        data[HEADER + types - TYPE..][..TYPE].copy_from_slice(&type_bytes(1, kind));
-        data[HEADER + types + 1..][..name.len()].copy_from_slice(name.as_bytes());
-        Some(data)
+        // The string at 0 is empty.
+        let mut string = 1;
+        for (name, kind, id) in known {
+            // Type 1 is the first.
+            data[HEADER + TYPE * (id - 1)..][..TYPE].copy_from_slice(&type_bytes(string as u32, kind));
+            data[HEADER + types + string..][..name.len()].copy_from_slice(name.as_bytes());
+            string += name.len() + 1;
+        }
+        data
     }
 
     fn word(&self, at: usize) -> Option<u32> {
@@ -438,13 +450,13 @@ mod tests {
     #[test]
     fn a_skeleton_keeps_numbers() {
         let btf = Btf::parse(sample(), &["outer", "call"]).unwrap();
-        let skeleton = btf.skeleton("call").unwrap();
+        let skeleton = btf.skeleton(&["outer", "call", "no such"]);
         aya::Btf::parse(&skeleton, aya::Endianness::default()).unwrap();
         let skeleton = Btf::parse(skeleton, &["outer", "call"]).unwrap();
         assert_eq!(skeleton.found.get(&(FUNC, b"call".to_vec())), btf.found.get(&(FUNC, b"call".to_vec())));
         assert_eq!(skeleton.types.len(), 7);
         assert_eq!(skeleton.offset("outer", "head"), None);
-        assert_eq!(btf.skeleton("outer"), None);
+        assert_eq!(btf.skeleton(&["outer"]).len(), HEADER + 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! It looks at each file for a moment with a reference of its own, as /proc/PID/fd does: see [`owner`](crate::source::owner).
 
 use super::around::{loader, memlock, own_number, raise_memlock};
-use super::object::{OBJECT, check_abi};
+use super::object::{OBJECT, check_abi, settled};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier};
 use crate::model::{Comm, Holder, Pid, Process};
@@ -39,8 +39,8 @@ pub struct Found {
 
 /// Puts the program into the kernel.
 pub(super) fn load(ebpf: &mut Ebpf, types: &Btf) -> Result<(), Refusal> {
-    let skeleton = types.skeleton(FUNCTION).unwrap_or_default();
-    if skeleton.is_empty() {
+    let skeleton = types.skeleton(&[FUNCTION]);
+    if types.number(FUNCTION).is_none() {
         return Err(Refusal::NoHook(format!("iterator {TARGET}")));
     }
     let btf = aya::Btf::parse(&skeleton, aya::Endianness::default())
@@ -86,12 +86,14 @@ pub fn once() -> Result<File, Refusal> {
     let offsets = Offsets::resolve(|structure, path| types.offset(structure, path));
     let config = Config { reader: own_number(), ..Config::INITIAL };
     let mut loader = loader();
-    loader.override_global("CONFIG", &config, true).override_global("OFFSETS", &offsets, true).btf(None);
+    loader.override_global("CONFIG", &config, true).btf(None);
     for map in ["HASH_QUEUES", "CALLS", "ANNOUNCED", "NOTES"] {
         loader.map_max_entries(map, 1);
     }
     loader.map_max_entries("EVENTS", 4096);
-    let mut ebpf = loader.load(OBJECT).map_err(|error| Refusal::from_object(error, memlock()))?;
+    let mut ebpf = loader
+        .load(&settled(Default::default(), &config, &offsets)?)
+        .map_err(|error| Refusal::from_object(error, memlock()))?;
     load(&mut ebpf, &types)?;
     open(&mut ebpf)
 }

@@ -6,7 +6,7 @@
 use super::around::{has_socket_storage, loader, memlock, own_number, private_tracefs, raise_memlock, tick};
 use super::files;
 use super::object::{
-    At, Hook, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, with_kfuncs,
+    At, Hook, LAST_SPARE, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, settled,
 };
 use super::{Options, Queues, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
@@ -15,9 +15,11 @@ use crate::model::ResetNames;
 use aya::Ebpf;
 use aya::maps::Array;
 use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, RawTracePoint, TracePoint};
-use netstat_common::config::{HANDLERS, KFUNCS, MAX_PORTS, QueueStore};
+use netstat_common::config::{CastTypes, HANDLERS, HANDLERS_MAP, KFUNCS, MAX_PORTS, QueueStore};
 use netstat_common::{Config, Layout, Offsets};
+use std::cell::OnceCell;
 use std::path::Path;
+use std::time::Duration;
 
 /// Where a kernel that has breakpoints at functions says how to ask for one.
 const PROBES: &str = "/sys/bus/event_source/devices/kprobe";
@@ -67,6 +69,10 @@ struct Assembly<'a> {
     /// Why there are no layouts, if so.
     tracefs: Option<Option<std::io::Error>>,
     layout: Layout,
+    /// The last spare of the transition hook is wanted and can be had: see [`LAST_SPARE`].
+    has_last: bool,
+    /// The numbers of hooks in the kernel's types, in the form that the library takes.
+    numbers: OnceCell<aya::Btf>,
 }
 
 impl<'a> Assembly<'a> {
@@ -85,7 +91,13 @@ impl<'a> Assembly<'a> {
                 Layout::NONE
             }
         };
-        Self { options, types, offsets, tracefs, layout }
+        let mut all =
+            Self { options, types, offsets, tracefs, layout, has_last: false, numbers: OnceCell::new() };
+        all.has_last = all.tracefs.is_none()
+            && all.is_preemptible()
+            && all.cast_types().is_some()
+            && all.kfuncs()[2].is_some();
+        all
     }
 
     /// Takes the best way to see transitions, with the best ways to the rest that go with it.
@@ -96,7 +108,13 @@ impl<'a> Assembly<'a> {
             let attempts: &[bool] = if tier == Tier::TpBtf { &[true, false] } else { &[false] };
             let mut why = None;
             for &cookies in attempts {
-                match self.with_states(tier, cookies) {
+                let mut tried = self.with_states(tier, cookies);
+                if tried.is_err() && self.has_last {
+                    // Perhaps only the last spare was refused: it is attached in another way.
+                    self.has_last = false;
+                    tried = self.with_states(tier, cookies);
+                }
+                match tried {
                     Ok(Assembled { ebpf, mut choices, cookies, resets }) => {
                         choices.insert(0, Choice { feature: Feature::States, tier: Some(tier), refused });
                         return self.complete(Assembled { ebpf, choices, cookies, resets });
@@ -155,7 +173,7 @@ impl<'a> Assembly<'a> {
         let mut queues_refused = Vec::new();
         let mut store = queue_ladder.first().map_or(QueueStore::None, |&first| place(first));
         loop {
-            let mut ebpf = self.object(cookies, store)?;
+            let mut ebpf = self.object(tier, cookies, store)?;
             self.load(&mut ebpf, Feature::States, tier)?;
             let minis = self.choose(&mut ebpf, Feature::Minis, Feature::Minis.ladder(self.options.tier));
             let ladder = |feature: Feature| {
@@ -212,11 +230,11 @@ impl<'a> Assembly<'a> {
     }
 
     /// The object with its maps made and its settings written.
-    fn object(&self, cookies: bool, store: QueueStore) -> Result<Ebpf, Refusal> {
+    fn object(&self, tier: Tier, cookies: bool, store: QueueStore) -> Result<Ebpf, Refusal> {
         let options = self.options;
         let numbers = self.kfuncs();
         let mut config = Config {
-            queue_interval: u64::try_from(options.queue_interval.as_nanos()).unwrap_or(u64::MAX),
+            queue_ticks: queue_ticks(options.queue_interval, tick()),
             wake_interval: super::WAKE_INTERVAL.as_nanos() as u64,
             queues: options.queues as u32,
             netns: options.netns.unwrap_or(0),
@@ -225,8 +243,9 @@ impl<'a> Assembly<'a> {
             recvmsg_args: self.arguments("tcp_recvmsg"),
             accept_args: self.arguments("inet_csk_accept"),
             queue_store: store as u32,
-            kfuncs: u32::from(numbers.is_some()),
-            spares: if self.is_preemptible() { 1 + more_spares(Tier::TpBtf).len() as u32 } else { 1 },
+            kfuncs: u32::from(matches!(numbers, [Some(_), Some(_), _])),
+            types: numbers[2].and_then(|_| self.cast_types()).unwrap_or_default(),
+            spares: self.hooks(Feature::States, tier).count().saturating_sub(1).max(1) as u32,
             reader: own_number(),
             tick: tick(),
             reset_args: self
@@ -243,22 +262,25 @@ impl<'a> Assembly<'a> {
         let mut loader = loader();
         loader
             .override_global("CONFIG", &config, true)
-            .override_global("OFFSETS", &self.offsets, true)
             .override_global("LAYOUT", &self.layout, true)
             .map_max_entries("EVENTS", options.ring_bytes)
-            // No field of the kernel is left to be found in the object: `OFFSETS` has them.
+            // No field of the kernel is left to be found in the object: the settings have them.
             .btf(None);
+        if !self.is_preemptible() {
+            loader.map_max_entries("NOTES", 1);
+        }
         if store != QueueStore::Hash {
             loader.map_max_entries("HASH_QUEUES", 1).map_max_entries("CALLS", 1);
         }
-        let object = with_kfuncs(OBJECT, numbers);
+        let object = settled(numbers, &config, &self.offsets)?;
         loader.load(&object).map_err(|error| Refusal::from_object(error, memlock()))
     }
 
     /// The programs of a feature in a tier on this kernel.
     fn hooks(&self, feature: Feature, tier: Tier) -> impl Iterator<Item = &'static &'static [Hook]> {
         let more = if feature == Feature::States && self.is_preemptible() { more_spares(tier) } else { &[] };
-        hooks(feature, tier).iter().chain(more)
+        let last: &[_] = if !more.is_empty() && self.has_last { &LAST_SPARE } else { &[] };
+        hooks(feature, tier).iter().chain(more).chain(last)
     }
 
     /// Whether another process may run in the middle of a tracepoint.
@@ -267,10 +289,20 @@ impl<'a> Assembly<'a> {
     }
 
     /// The kernel's numbers of [`KFUNCS`].
-    fn kfuncs(&self) -> Option<[u32; KFUNCS.len()]> {
-        let types = self.types.as_ref().ok()?;
-        let [disable, enable] = KFUNCS.map(|(name, _)| types.number(name));
-        Some([disable?, enable?])
+    fn kfuncs(&self) -> [Option<u32>; KFUNCS.len()] {
+        KFUNCS.map(|(name, _)| self.types.as_ref().ok()?.number(name))
+    }
+
+    fn cast_types(&self) -> Option<CastTypes> {
+        let number = |structure| self.types.as_ref().ok()?.structure(structure);
+        Some(CastTypes {
+            tcp_sock: number("tcp_sock")?,
+            inet_timewait_sock: number("inet_timewait_sock")?,
+            request_sock: number("request_sock")?,
+            file: number("file")?,
+            socket: number("socket")?,
+            list_head: number("list_head")?,
+        })
     }
 
     fn reset_names(&self) -> ResetNames {
@@ -284,13 +316,18 @@ impl<'a> Assembly<'a> {
     }
 
     /// The number of a hook's function or type name, in the form that the library takes.
-    fn number(&self, hook: At, name: &str) -> Result<aya::Btf, Refusal> {
-        let skeleton = self.types.as_ref().map_err(no_types)?.skeleton(name).unwrap_or_default();
-        if skeleton.is_empty() {
+    fn number(&self, hook: At, name: &str) -> Result<&aya::Btf, Refusal> {
+        let types = self.types.as_ref().map_err(no_types)?;
+        if types.number(name).is_none() {
             return Err(Refusal::NoHook(hook.to_string()));
         }
-        aya::Btf::parse(&skeleton, aya::Endianness::default())
-            .map_err(|cause| failed("reading the kernel's types", cause))
+        if let Some(numbers) = self.numbers.get() {
+            return Ok(numbers);
+        }
+        // Of all hooks at once: the library's reader takes milliseconds for a kernel's number of types.
+        let numbers = aya::Btf::parse(&types.skeleton(&TYPES), aya::Endianness::default())
+            .map_err(|cause| failed("reading the kernel's types", cause))?;
+        Ok(self.numbers.get_or_init(|| numbers))
     }
 
     /// What a tier needs to know beforehand.
@@ -342,21 +379,21 @@ impl<'a> Assembly<'a> {
             (Program::KProbe(_), At::Also(_)) | (Program::TracePoint(_), At::AlsoClassic(..)) => Ok(()),
             (Program::KProbe(_), At::Probe(_)) if is_loaded => Ok(()),
             (Program::BtfTracePoint(program), At::Btf(tracepoint)) => {
-                program.load(tracepoint, &self.number(at, &format!("btf_trace_{tracepoint}"))?)
+                program.load(tracepoint, self.number(at, &format!("btf_trace_{tracepoint}"))?)
             }
             (Program::BtfTracePoint(program), At::AlsoBtf(tracepoint)) => {
                 // A kernel that refuses it has other arguments there.
                 if let Ok(number) = self.number(at, &format!("btf_trace_{tracepoint}")) {
-                    let _ = program.load(tracepoint, &number);
+                    let _ = program.load(tracepoint, number);
                 }
                 Ok(())
             }
             (Program::FEntry(program), At::Fentry(function)) => {
                 let number = self.number(at, function)?;
-                if is_loaded { Ok(()) } else { program.load(function, &number) }
+                if is_loaded { Ok(()) } else { program.load(function, number) }
             }
             (Program::FExit(program), At::Fexit(function)) => {
-                program.load(function, &self.number(at, function)?)
+                program.load(function, self.number(at, function)?)
             }
             (Program::RawTracePoint(program), At::Raw(_)) => program.load(),
             (Program::KProbe(program), At::Probe(_)) => program.load(),
@@ -424,14 +461,21 @@ fn any(tried: Vec<Result<(), Refusal>>) -> Result<(), Refusal> {
 /// Tells the hooks that see timers which ones matter.
 fn write_handlers(ebpf: &mut Ebpf) -> Result<(), Refusal> {
     let addresses = kallsyms::addresses(Path::new("/"), HANDLERS)?;
-    let map = ebpf.map_mut("HANDLERS").ok_or_else(|| Refusal::Object("it has no map HANDLERS".to_owned()))?;
+    let map = ebpf.map_mut(HANDLERS_MAP);
+    let map = map.ok_or_else(|| Refusal::Object(format!("it has no map {HANDLERS_MAP}")))?;
     let written =
         Array::<_, [u64; HANDLERS.len()]>::try_from(map).and_then(|mut map| map.set(0, addresses, 0));
-    written.map_err(|cause| failed("writing the map HANDLERS", cause))
+    written.map_err(|cause| failed("writing the handlers' addresses", cause))
 }
 
 fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Refusal> {
     ebpf.program_mut(name).ok_or_else(|| Refusal::Object(format!("it has no program {name}")))
+}
+
+/// Ticks of so many microseconds that are at least as long as the interval, wherever in a tick it begins.
+fn queue_ticks(interval: Duration, tick: u32) -> u64 {
+    let ticks = interval.as_micros().div_ceil(u128::from(tick.max(1)));
+    u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(u64::from(!interval.is_zero()))
 }
 
 /// The refusal for a kernel without types, anew for each tier that needs them.

@@ -32,6 +32,7 @@ use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use aya_log::EbpfLogger;
 use bytes::BytesMut;
 use netstat_common::Loss;
+use netstat_common::config::MODE_MAP;
 use netstat_common::loss::SPARED;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::PathBuf;
@@ -189,7 +190,7 @@ pub struct Stream {
 /// All of a [`Stream`] but its records, so that a thread of its own can read those.
 pub struct Control {
     losses: PerCpuArray<MapData, u64>,
-    mode: Array<MapData, u32>,
+    mode: Array<MapData, u64>,
     choices: Vec<Choice>,
     cookies: bool,
     resets: ResetNames,
@@ -212,7 +213,7 @@ impl Stream {
             .map(|mut logger| -> Box<dyn FnMut() + Send + Sync> { Box::new(move || logger.flush()) });
         let ring = Ring::open(take(&mut ebpf, "EVENTS")?)?;
         let losses = PerCpuArray::try_from(take(&mut ebpf, "LOSSES")?);
-        let mode = Array::try_from(take(&mut ebpf, "MODE")?);
+        let mode = Array::try_from(take(&mut ebpf, MODE_MAP)?);
         // What a spare is left out of, a program before it takes. What a call hook is left out of is no change of state: an
         // owner, a port or a queue is learnt with the next change.
         let loaded = ebpf
@@ -225,7 +226,7 @@ impl Stream {
             ring,
             control: Control {
                 losses: losses.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?,
-                mode: mode.map_err(|cause| StreamError::Map { name: "MODE", cause })?,
+                mode: mode.map_err(|cause| StreamError::Map { name: MODE_MAP, cause })?,
                 choices,
                 cookies,
                 resets,
@@ -302,7 +303,8 @@ impl Control {
     /// Whether every transition must carry the addresses: yes while the reader does not know every socket. Where
     /// sockets have no cookie they always do.
     pub fn set_whole(&mut self, whole: bool) -> Result<(), StreamError> {
-        self.mode.set(0, u32::from(whole), 0).map_err(|cause| StreamError::Map { name: "MODE", cause })
+        let mode = self.mode.set(0, u64::from(whole), 0);
+        mode.map_err(|cause| StreamError::Map { name: MODE_MAP, cause })
     }
 
     /// What could not be sent so far. Also passes on the kernel half's rare diagnostics, to whatever logger the program

@@ -1,10 +1,10 @@
 //! The eBPF object and the programs in it.
 
 use crate::kernel::{Feature, Refusal, Tier};
-use netstat_common::config::KFUNCS;
-use netstat_common::{ABI, ABI_SYMBOL};
+use netstat_common::config::{CONFIG_PLACE, KFUNCS, OFFSETS_PLACE};
+use netstat_common::{ABI, ABI_SYMBOL, Config, Offsets};
 use object::{Object, ObjectSection, ObjectSymbol};
-use std::borrow::Cow;
+use rustc_hash::FxHashMap;
 
 /// A type that the kernel uses where its tracepoints do not keep the processor to themselves (include/linux/tracepoint.h,
 /// 7.2: `guard(srcu_fast_notrace)`).
@@ -14,7 +14,7 @@ pub const PREEMPTIBLE: &str = "class_srcu_fast_notrace_t";
 pub const RESET_REASONS: &str = "sk_rst_reason";
 
 /// Structures, functions and types of tracepoints that are looked up in the kernel's types.
-pub const TYPES: [&str; 44] = [
+pub const TYPES: [&str; 46] = [
     "sock_common",
     "sock",
     "inet_sock",
@@ -58,6 +58,8 @@ pub const TYPES: [&str; 44] = [
     RESET_REASONS,
     KFUNCS[0].0,
     KFUNCS[1].0,
+    KFUNCS[2].0,
+    "list_head",
     PREEMPTIBLE,
 ];
 
@@ -197,15 +199,15 @@ impl std::fmt::Display for At {
     }
 }
 
-/// The object with its calls of [`KFUNCS`] completed: the number that holds the place of each becomes the kernel's. Without
-/// those numbers nothing is changed, and no program comes to the calls.
-pub fn with_kfuncs(object: &[u8], numbers: Option<[u32; KFUNCS.len()]>) -> Cow<'_, [u8]> {
+/// The object with its calls of [`KFUNCS`] completed: the number that holds the place of each becomes the kernel's. Those
+/// without a number are left as they are, and no program comes to the calls.
+fn with_kfuncs(object: &[u8], numbers: [Option<u32>; KFUNCS.len()]) -> Vec<u8> {
     // `call NUMBER`, of a helper and of a kernel function (`BPF_PSEUDO_KFUNC_CALL`, include/uapi/linux/bpf.h, 6.12).
     const HELPER: [u8; 4] = [0x85, 0, 0, 0];
     const KFUNC: [u8; 4] = [0x85, 0x20, 0, 0];
-    let Some(numbers) = numbers else { return Cow::Borrowed(object) };
     let mut object = object.to_vec();
     for ((_, place), number) in KFUNCS.into_iter().zip(numbers) {
+        let Some(number) = number else { continue };
         let mut held = [0; 8];
         held[..4].copy_from_slice(&HELPER);
         held[4..].copy_from_slice(&place.to_le_bytes());
@@ -217,7 +219,54 @@ pub fn with_kfuncs(object: &[u8], numbers: Option<[u32; KFUNCS.len()]>) -> Cow<'
             }
         }
     }
-    Cow::Owned(object)
+    object
+}
+
+/// The object with `settings` in the instructions where their places are held: each is the number that stands there, and
+/// what is to stand there.
+fn with_settings(
+    object: &mut [u8],
+    settings: impl IntoIterator<Item = (u32, u32)>,
+) -> Result<(), object::Error> {
+    /// `rN = NUMBER` (`BPF_ALU64 | BPF_MOV | BPF_K`).
+    const MOVE: u8 = 0xb7;
+    let settings: FxHashMap<u32, u32> = settings.into_iter().collect();
+    for (start, len) in code(object)? {
+        let Some(code) = object.get_mut(start..start + len) else { continue };
+        for instruction in code.as_chunks_mut::<8>().0 {
+            let [MOVE, 0..=9, 0, 0, number @ ..] = instruction else { continue };
+            if let Some(setting) = settings.get(&u32::from_le_bytes(*number)) {
+                *number = setting.to_le_bytes();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The object as it is loaded: completed, with its settings.
+pub fn settled(
+    numbers: [Option<u32>; KFUNCS.len()],
+    config: &Config,
+    offsets: &Offsets,
+) -> Result<Vec<u8>, Refusal> {
+    let mut object = with_kfuncs(OBJECT, numbers);
+    let done = with_settings(&mut object, settings(config, offsets));
+    done.map_err(|cause| Refusal::Object(cause.to_string()))?;
+    Ok(object)
+}
+
+/// What [`with_settings`] is to put in.
+fn settings(config: &Config, offsets: &Offsets) -> impl Iterator<Item = (u32, u32)> {
+    let of_config = config.words().into_iter().map(|(at, word)| (CONFIG_PLACE + at as u32, word));
+    of_config.chain(offsets.words().map(|(at, word)| (OFFSETS_PLACE + at as u32, word)))
+}
+
+/// Where the instructions of an object are.
+fn code(object: &[u8]) -> Result<Vec<(usize, usize)>, object::Error> {
+    let file = object::File::parse(object)?;
+    let code = file.sections().filter(|section| section.kind() == object::SectionKind::Text);
+    let ranges = code.filter_map(|section| section.file_range());
+    Ok(ranges.filter_map(|(start, len)| Some((start.try_into().ok()?, len.try_into().ok()?))).collect())
 }
 
 /// Further spares of the transition hook, for kernels that let another process run in the middle of a tracepoint (7.x).
@@ -241,6 +290,9 @@ pub fn more_spares(tier: Tier) -> &'static [&'static [Hook]] {
         _ => &[],
     }
 }
+
+/// The last spare of all behind these: processes that are stopped cannot keep it.
+pub const LAST_SPARE: [&[Hook]; 1] = [&[("state_spare_last", At::Classic("sock", "inet_sock_set_state"))]];
 
 /// Refuses an object whose boundary is another one: its records would be misread.
 pub fn check_abi(object: &[u8]) -> Result<(), Refusal> {
@@ -273,16 +325,40 @@ mod tests {
     fn every_call_of_a_kernel_function_is_completed() {
         let count = |object: &[u8], what: [u8; 8]| memchr::memmem::find_iter(object, &what).count();
         let held = |place: u32| [[0x85, 0, 0, 0], place.to_le_bytes()].concat().try_into().unwrap();
-        let done = with_kfuncs(OBJECT, Some([77, 78]));
+        let done = with_kfuncs(OBJECT, [Some(77), Some(78), Some(79)]);
         let mut calls = Vec::new();
-        for ((_, place), number) in KFUNCS.into_iter().zip([77u32, 78]) {
+        for ((_, place), number) in KFUNCS.into_iter().zip([77u32, 78, 79]) {
             let completed = [[0x85, 0x20, 0, 0], number.to_le_bytes()].concat().try_into().unwrap();
             assert_eq!(count(&done, held(place)), 0);
             assert_eq!(count(OBJECT, held(place)), count(&done, completed));
             calls.push(count(OBJECT, held(place)));
         }
         assert!(calls[0] > 0 && calls[0] <= calls[1], "{calls:?}");
-        assert_eq!(with_kfuncs(OBJECT, None), OBJECT);
+        assert!(calls[2] > 0);
+        assert_eq!(with_kfuncs(OBJECT, [None; 3]), OBJECT);
+    }
+
+    #[test]
+    fn every_setting_is_put_in() {
+        let held = |object: &[u8]| -> Vec<u32> {
+            let pieces = code(object).unwrap().into_iter().map(|(start, len)| &object[start..start + len]);
+            let instructions = pieces.flat_map(|piece| piece.as_chunks::<8>().0.iter());
+            let moves = instructions.filter(|one| one[0] == 0xb7);
+            moves.map(|one| u32::from_le_bytes([one[4], one[5], one[6], one[7]])).collect()
+        };
+        let is_place = |number: &u32| matches!(number >> 16, 0x0bae | 0x0baf);
+        assert!(held(OBJECT).iter().filter(|number| is_place(number)).count() > 1000);
+        let mut object = OBJECT.to_vec();
+        with_settings(&mut object, settings(&Config::INITIAL, &Offsets::NONE)).unwrap();
+        assert_eq!(held(&object).iter().filter(|number| is_place(number)).count(), 0);
+        assert_eq!(object.len(), OBJECT.len());
+        // Other numbers are left alone.
+        let changed = held(OBJECT)
+            .iter()
+            .zip(held(&object))
+            .filter(|&(&one, other)| one != other && !is_place(&one))
+            .count();
+        assert_eq!(changed, 0);
     }
 
     #[test]

@@ -80,10 +80,10 @@ impl Listing {
     }
 
     fn load_holders(&mut self, types: &Btf) -> Result<(), Refusal> {
-        let skeleton = types.skeleton(FUNCTION).unwrap_or_default();
-        if skeleton.is_empty() {
+        if types.number(FUNCTION).is_none() {
             return Err(Refusal::NoHook(format!("iterator {TARGET}")));
         }
+        let skeleton = types.skeleton(&[FUNCTION]);
         let btf = aya::Btf::parse(&skeleton, aya::Endianness::default())
             .map_err(|cause| failed("reading the kernel's types", cause))?;
         let loaded = self.iterator()?.load(TARGET, &btf);
