@@ -7,6 +7,7 @@ mod odd;
 mod opening;
 mod reasons;
 mod waiting;
+mod windows;
 
 use anyhow::{Context, Result, ensure};
 use netstat_common::TcpState::{self, Close, Established, Listen, SynRecv, SynSent};

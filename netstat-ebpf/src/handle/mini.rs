@@ -131,16 +131,22 @@ pub fn timer(timer: Address, function: u64, what: Mini) {
     } else if function == *request_handler {
         request(behind(timer, offset!(rsk_timer)), what);
     } else if function == *write_handler && matches!(what, Mini::Begins) {
-        let at = if offset!(tcp_retransmit_timer) == ABSENT {
-            offset!(icsk_retransmit_timer)
-        } else {
-            offset!(tcp_retransmit_timer)
-        };
-        let sock = Probed(behind(timer, at));
+        let sock = sender(timer);
         if sock.state() == TcpState::SynSent as u8 {
             connects(sock);
         }
     }
+}
+
+/// The socket whose sending the timer is for.
+#[inline(always)]
+pub fn sender(timer: Address) -> Probed {
+    let at = if offset!(tcp_retransmit_timer) == ABSENT {
+        offset!(icsk_retransmit_timer)
+    } else {
+        offset!(tcp_retransmit_timer)
+    };
+    Probed(behind(timer, at))
 }
 
 /// What the timer is a part of.
