@@ -109,6 +109,16 @@ fn is_there(wire: &Wire<'_>, state: TcpState) -> Result<bool> {
     Ok(listing::tcp()?.iter().any(|row| row.state == state && (row.local, row.peer) == ends))
 }
 
+/// Waits until what was just sent has ended this state there: a busy kernel takes a segment in a moment later.
+fn leaves(wire: &Wire<'_>, state: TcpState) -> Result<()> {
+    let until = Instant::now() + Duration::from_secs(5);
+    while is_there(wire, state)? {
+        ensure!(Instant::now() < until, "{} is still in {state:?}", wire.other);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
 /// Waits until the kernel has a socket there in this state no more; gives the moments between which it went.
 fn gone(wire: &Wire<'_>, state: TcpState, longest: Duration) -> Result<(u64, u64)> {
     let until = Instant::now() + longest;
