@@ -39,6 +39,8 @@ pub enum Kind {
     Beside = 12,
     /// [`RawHead`]: something happened to the process `tgid` as a whole; `from` is a [`Life`].
     Life = 13,
+    /// [`RawHead`]: the peer's receive window has been closed for so long that it is probed for the first time.
+    Window = 14,
 }
 
 /// A record kind or other code that this ABI does not have.
@@ -63,6 +65,7 @@ impl TryFrom<u8> for Kind {
             11 => Self::Reset,
             12 => Self::Beside,
             13 => Self::Life,
+            14 => Self::Window,
             other => return Err(Unknown(other)),
         })
     }
@@ -72,9 +75,13 @@ impl Kind {
     /// Bytes of a record of this kind.
     pub const fn size(self) -> usize {
         match self {
-            Self::Move | Self::Child | Self::Owner | Self::MiniEnd | Self::Reset | Self::Life => {
-                size_of::<RawHead>()
-            }
+            Self::Move
+            | Self::Child
+            | Self::Owner
+            | Self::MiniEnd
+            | Self::Reset
+            | Self::Life
+            | Self::Window => size_of::<RawHead>(),
             Self::Full | Self::Mini | Self::Port | Self::Beside => size_of::<RawFull>(),
             Self::Close => size_of::<RawClose>(),
             Self::Queue => size_of::<RawQueue>(),

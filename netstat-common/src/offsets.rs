@@ -85,6 +85,10 @@ offsets! {
     icsk_probes_out = "inet_connection_sock"."icsk_probes_out";
     icsk_user_timeout = "inet_connection_sock"."icsk_user_timeout";
     icsk_queue_len = "inet_connection_sock"."icsk_accept_queue.qlen";
+    icsk_pending = "inet_connection_sock"."icsk_pending";
+    /// When the window was first probed since it closed; 0 as long as it is not.
+    icsk_probes_tstamp = "inet_connection_sock"."icsk_probes_tstamp";
+    tcp_snd_wnd = "tcp_sock"."snd_wnd";
     tcp_write_seq = "tcp_sock"."write_seq";
     tcp_snd_una = "tcp_sock"."snd_una";
     tcp_rcv_nxt = "tcp_sock"."rcv_nxt";
@@ -124,4 +128,4 @@ offsets! {
     socket_sk = "socket"."sk";
 }
 
-const _: () = assert!(size_of::<Offsets>() == 79 * 4);
+const _: () = assert!(size_of::<Offsets>() == 82 * 4);

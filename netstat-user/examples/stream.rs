@@ -130,6 +130,7 @@ fn line(event: &Event) -> String {
             format!("{} {} PORT {}", port.at.0, name(port.id), port.identity.tuple.lport)
         }
         Event::Reset(seen) => format!("{} {} RESET {:?}", seen.at.0, name(seen.id), seen.reset),
+        Event::Window(seen) => format!("{} {} WINDOW", seen.at.0, name(seen.id)),
         Event::Beside(moved) => format!(
             "{} {} {} {} -> {}",
             moved.at.0,

@@ -7,6 +7,7 @@ mod odd;
 mod opening;
 mod reasons;
 mod waiting;
+mod windows;
 
 use anyhow::{Context, Result, ensure};
 use netstat_common::TcpState::{self, Close, Established, Listen, SynRecv, SynSent};
@@ -106,6 +107,16 @@ impl Span {
 fn is_there(wire: &Wire<'_>, state: TcpState) -> Result<bool> {
     let ends = (SocketAddr::from(wire.other), SocketAddr::from(wire.own));
     Ok(listing::tcp()?.iter().any(|row| row.state == state && (row.local, row.peer) == ends))
+}
+
+/// Waits until what was just sent has ended this state there: a busy kernel takes a segment in a moment later.
+fn leaves(wire: &Wire<'_>, state: TcpState) -> Result<()> {
+    let until = Instant::now() + Duration::from_secs(5);
+    while is_there(wire, state)? {
+        ensure!(Instant::now() < until, "{} is still in {state:?}", wire.other);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// Waits until the kernel has a socket there in this state no more; gives the moments between which it went.

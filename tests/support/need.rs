@@ -76,12 +76,25 @@ pub fn need(need: Need) -> Result<Option<Tier>> {
 /// # Errors
 /// `enetstat capabilities` does not tell.
 pub fn minis(tier: &Tier) -> Result<Option<String>> {
+    learnt(tier, "half-open and waiting")
+}
+
+/// The tier that closed windows have their events from, if any.
+///
+/// # Errors
+/// `enetstat capabilities` does not tell.
+pub fn windows(tier: &Tier) -> Result<Option<String>> {
+    learnt(tier, "closed windows")
+}
+
+/// What `enetstat capabilities` says of a feature.
+fn learnt(tier: &Tier, feature: &str) -> Result<Option<String>> {
     let words = tier.args();
     let mut command = program::command(&["capabilities"])?;
     let asked = command.args(words).output().context("enetstat capabilities")?;
     let text = String::from_utf8(asked.stdout)?;
-    let line = text.lines().find_map(|line| line.strip_prefix("half-open and waiting"));
-    let chosen = line.with_context(|| format!("no word of half-open connections in {text:?}"))?.trim();
+    let line = text.lines().find_map(|line| line.strip_prefix(feature));
+    let chosen = line.with_context(|| format!("no word of {feature} in {text:?}"))?.trim();
     Ok((chosen != "none").then(|| chosen.to_owned()))
 }
 

@@ -149,12 +149,7 @@ pub fn timer(timer: Address, function: u64, what: Mini) {
     // Almost every timer of the machine is another one: nothing is done before this is known.
     let [timewait_handler, request_handler, write_handler] = &HANDLERS;
     if matches!(what, Mini::Begins) && function == write_handler.load() {
-        let at = if offset!(tcp_retransmit_timer) == ABSENT {
-            offset!(icsk_retransmit_timer)
-        } else {
-            offset!(tcp_retransmit_timer)
-        };
-        let sock = behind(timer, at);
+        let sock = sender_at(timer);
         if has_casts() {
             sends(Cast::new(sock));
         } else {
@@ -178,6 +173,22 @@ fn sends<S: Sock>(sock: S) {
     if sock.state() == TcpState::SynSent as u8 {
         connects(sock);
     }
+}
+
+/// The socket whose sending the timer is for.
+#[inline(always)]
+pub fn sender(timer: Address) -> Probed {
+    Probed(sender_at(timer))
+}
+
+#[inline(always)]
+fn sender_at(timer: Address) -> Address {
+    let at = if offset!(tcp_retransmit_timer) == ABSENT {
+        offset!(icsk_retransmit_timer)
+    } else {
+        offset!(tcp_retransmit_timer)
+    };
+    behind(timer, at)
 }
 
 /// What the timer is a part of.

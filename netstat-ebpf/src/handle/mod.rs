@@ -7,6 +7,7 @@ pub mod owner;
 pub mod queue;
 pub mod reset;
 pub mod state;
+pub mod window;
 
 use crate::maps::{HERE, config};
 use crate::sock::Sock;

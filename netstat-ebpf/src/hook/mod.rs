@@ -10,3 +10,4 @@ mod nested;
 mod raw;
 mod reset;
 mod tracepoint;
+mod window;

@@ -122,6 +122,7 @@ impl Watch {
             limits.attached = Mono::now();
             let has = |which| stream.choices().iter().any(|one| one.feature == which && one.tier.is_some());
             (limits.minis, limits.resets) = (has(Feature::Minis), has(Feature::Resets));
+            limits.windows = has(Feature::Windows);
             limits.by_address = !stream.has_cookies();
             let (ring, mut control) = stream.split();
             control.set_whole(true)?;
@@ -389,13 +390,16 @@ impl Watch {
                 self.table.hold(None);
                 self.listed();
             }
-            Reply::Answers { answers, unasked } => {
+            Reply::Answers { answers, gone, unasked } => {
                 self.asking = false;
                 for answer in answers {
                     if self.closing && !self.table.is_pending(answer.token) {
                         continue;
                     }
                     self.table.learn(now, Fact::Answer(answer), &mut self.told);
+                }
+                for answer in gone {
+                    self.table.learn(now, Fact::Gone(answer), &mut self.told);
                 }
                 let later = now.after(Duration::from_secs(1));
                 for question in &unasked {

@@ -40,6 +40,8 @@ pub(super) enum Reply {
     Listing(Listing),
     Answers {
         answers: Vec<Answer>,
+        /// Those about sockets in namespaces that cannot be reached any more.
+        gone: Vec<Answer>,
         unasked: Vec<Question>,
     },
     Holders(Holding),
@@ -223,13 +225,15 @@ impl Desk {
                         let request = Request { protocol: Protocol::Tcp, family, states, totals: false };
                         match diag.list(&request, &mut take) {
                             Ok(_) => true,
-                            Err(error) => self.give_up_on(&error),
+                            Err(error) => self.give_up_on(family, &error),
                         }
                     }
-                    None => {
+                    None if self.lister == Lister::Procfs => {
                         cookies = false;
                         self.list_procfs(family, states, &mut take)
                     }
+                    // It could not be entered, which was said. /proc/net shows ours only.
+                    None => false,
                 };
             }
             // What could not be listed whole must not look as if the rest were gone.
@@ -246,8 +250,8 @@ impl Desk {
     }
 
     /// Whether a refused listing leaves nothing out: a kernel without IPv6 has no IPv6 sockets.
-    fn give_up_on(&self, error: &DiagError) -> bool {
-        if error.is_absent() {
+    fn give_up_on(&self, family: Family, error: &DiagError) -> bool {
+        if family == Family::V6 && error.is_absent() {
             return true;
         }
         self.trouble("listing TCP sockets", error);
@@ -285,6 +289,7 @@ impl Desk {
     fn ask(&mut self, mut questions: Vec<Question>) {
         questions.sort_unstable_by_key(|question| question.netns);
         let mut answers = Vec::with_capacity(questions.len());
+        let mut gone = Vec::new();
         let mut unasked = Vec::new();
         let own = match &self.place {
             Where::One(netns) => Some(netns.inum),
@@ -310,7 +315,12 @@ impl Desk {
             let Some(inum) = group.first().map(|question| question.netns) else { continue };
             let inum = if inum == 0 { own.unwrap_or(0) } else { inum };
             let Some(diag) = self.diags.get_mut(&inum) else {
-                self.answer_without(group, &mut answers);
+                if self.lister == Lister::Procfs {
+                    self.answer_without(group, &mut answers);
+                } else {
+                    let at = Mono::now();
+                    gone.extend(group.iter().map(|question| Answer { token: question.token, at, row: None }));
+                }
                 continue;
             };
             let before = answers.len();
@@ -320,19 +330,17 @@ impl Desk {
                 self.trouble("asking about sockets", &error);
             }
         }
-        self.say(Reply::Answers { answers, unasked });
+        self.say(Reply::Answers { answers, gone, unasked });
     }
 
-    /// No netlink: /proc is read once for all questions. A namespace that is gone took its sockets with it.
+    /// No netlink: /proc is read once for all questions.
     fn answer_without(&self, group: &[Question], answers: &mut Vec<Answer>) {
         let at = Mono::now();
         let mut found = FxHashMap::default();
-        if self.lister == Lister::Procfs {
-            for family in [Family::V4, Family::V6] {
-                self.list_procfs(family, States::ALL, &mut |row| {
-                    found.insert((row.local, row.foreign), *row);
-                });
-            }
+        for family in [Family::V4, Family::V6] {
+            self.list_procfs(family, States::ALL, &mut |row| {
+                found.insert((row.local, row.foreign), *row);
+            });
         }
         for question in group {
             let row = found.get(&(question.tuple.local(), question.tuple.foreign())).copied();

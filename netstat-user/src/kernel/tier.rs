@@ -74,6 +74,8 @@ pub enum Feature {
     Accept,
     /// Resets sent and received, and why.
     Resets,
+    /// Windows that peers close.
+    Windows,
     /// Processes that begin, execute a program, and end.
     Lives,
     /// Who holds which socket, by one pass.
@@ -84,20 +86,21 @@ pub enum Feature {
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::States,
         Self::Minis,
         Self::Queues,
         Self::Accept,
         Self::Resets,
+        Self::Windows,
         Self::Lives,
         Self::Holders,
         Self::Listing,
     ];
 
     /// Those that are learnt by events.
-    pub const EVENTS: [Self; 6] =
-        [Self::States, Self::Minis, Self::Queues, Self::Accept, Self::Resets, Self::Lives];
+    pub const EVENTS: [Self; 7] =
+        [Self::States, Self::Minis, Self::Queues, Self::Accept, Self::Resets, Self::Windows, Self::Lives];
 
     /// What it is, for people.
     pub const fn name(self) -> &'static str {
@@ -107,6 +110,7 @@ impl Feature {
             Self::Queues => "queue changes",
             Self::Accept => "accepting process",
             Self::Resets => "resets",
+            Self::Windows => "closed windows",
             Self::Lives => "life of processes",
             Self::Holders => "holders of sockets",
             Self::Listing => "listing",
@@ -129,11 +133,12 @@ impl Feature {
             (Self::States | Self::Resets, Some(RawTp | Kprobe)) => &[RawTp],
             (Self::States | Self::Resets, Some(Tracepoint)) => &[Tracepoint],
             (Self::Minis, None) => &[Fentry, Kprobe, TpBtf, RawTp],
+            (Self::Windows, None) => &[Kprobe, TpBtf, RawTp],
             (Self::Minis, Some(Fentry)) => &[Fentry],
-            (Self::Minis, Some(TpBtf)) => &[TpBtf],
-            (Self::Minis, Some(RawTp)) => &[RawTp],
-            (Self::Minis, Some(Kprobe)) => &[Kprobe],
-            (Self::Minis, Some(Tracepoint)) => &[],
+            (Self::Minis, Some(TpBtf)) | (Self::Windows, Some(Fentry | TpBtf)) => &[TpBtf],
+            (Self::Minis | Self::Windows, Some(RawTp)) => &[RawTp],
+            (Self::Minis | Self::Windows, Some(Kprobe)) => &[Kprobe],
+            (Self::Minis | Self::Windows, Some(Tracepoint)) => &[],
             (Self::Queues, None) => &[Fentry, Kprobe, TpBtf, Tracepoint],
             (Self::Queues, Some(Fentry)) => &[Fentry],
             (Self::Queues, Some(TpBtf)) => &[TpBtf],

@@ -111,6 +111,13 @@ pub struct ResetSeen {
     pub reset: Reset,
 }
 
+/// The peer's receive window has been closed for so long that it is probed for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSeen {
+    pub at: Mono,
+    pub id: SockId,
+}
+
 /// Bytes waiting in a socket's queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueChange {
@@ -196,6 +203,7 @@ pub enum Event {
     Mini(MiniSeen),
     Port(PortSeen),
     Reset(ResetSeen),
+    Window(WindowSeen),
     /// A socket of MPTCP or SCTP changed its state.
     Beside(BesideMoved),
 }
@@ -300,6 +308,8 @@ pub enum Fact {
     /// One pass over sockets of UDP and unix.
     Beside(BesideListing),
     Answer(Answer),
+    /// The namespace of the socket that was asked about can be reached by nothing any more.
+    Gone(Answer),
     Holders(Holding),
     /// What a process was found to be just now.
     Details(Process, Details),

@@ -112,8 +112,8 @@ pub struct Why {
     pub reset: Option<Reset>,
 }
 
-/// How long the peer and the processes took, in microseconds, exact to one part in two thousand. `None`: not known, or not
-/// yet.
+/// How long the peer and the processes took, in microseconds, exact to one part in two thousand, and how often the peer kept
+/// this end waiting. `None`: not known, or not yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
     /// From the SYN to ESTABLISHED.
@@ -126,6 +126,8 @@ pub struct Latency {
     pub first_received_us: Option<u32>,
     /// How often the SYN, or the answer to it, was sent again.
     pub syn_retrans: Option<u16>,
+    /// How often the peer closed its receive window for so long that it was probed.
+    pub windows: Option<u32>,
 }
 
 impl Reason {

@@ -249,6 +249,9 @@ fields! {
         "Microseconds in which something was to be sent or acknowledged, by the kernel's coarse clock of 1 to 10 ms.";
     WindowTime = "enetstat.window.limited_us", Type::Integer64, T | C | S, always 0,
         "Those of them in which the peer's receive window was too small, or closed.";
+    Windows = "enetstat.window.closed", Type::Integer, T | C, always 0,
+        "How often the peer closed its receive window for so long that it was probed. Left out where that has no event, and \
+        when the connection is older than the trace or than the last loss of events.";
     BufferTime = "enetstat.buffer.limited_us", Type::Integer64, T | C | S, always 0,
         "Those of them in which the socket's send buffer was too small.";
     Probes = "enetstat.probes", Type::Integer, T | C, always 0,

@@ -117,7 +117,7 @@ impl Json {
             Some(totals) if *from == TcpState::Listen => listener_closes(&mut object, totals),
             Some(totals) => {
                 numbers(&mut object, totals);
-                at_close(&mut object, totals);
+                at_close(&mut object, totals, conn);
             }
             None => {}
         }
@@ -135,7 +135,7 @@ impl Json {
         end_of(&mut object, &self.resets, *err, why);
         if let Some(totals) = totals {
             numbers(&mut object, totals);
-            at_close(&mut object, totals);
+            at_close(&mut object, totals, conn);
         }
         object.end();
     }

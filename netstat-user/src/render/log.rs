@@ -49,6 +49,7 @@ const NETNS: usize = 10;
 const REASON: usize = 11;
 const RTT: usize = 6;
 const RETRANSMITS: usize = 7;
+const WINDOWS: usize = 7;
 const CONTAINER: usize = 15;
 const POD: usize = 23;
 const CGROUP: usize = 23;
@@ -117,7 +118,7 @@ impl Log {
         if self.style.close {
             cell(out, STATE, |out| out.extend_from_slice(b"STATE"));
             out.extend_from_slice(
-                b"   LIVED       SENT   RECEIVED    RTT RETRANS  END          PID/PROGRAM\n",
+                b"   LIVED       SENT   RECEIVED    RTT RETRANS ZEROWIN  END          PID/PROGRAM\n",
             );
         } else {
             cell(out, STATE, |out| out.extend_from_slice(b"OLD"));
@@ -200,6 +201,13 @@ impl Log {
             None => out.push(b'-'),
         }
         right(out, start, RETRANSMITS);
+        out.push(b' ');
+        let start = out.len();
+        match conn.latency.windows {
+            Some(times) => number(out, times.into()),
+            None => out.push(b'-'),
+        }
+        right(out, start, WINDOWS);
         out.extend_from_slice(b"  ");
         let start = out.len();
         let end = match (&why.reason, conn.first) {
@@ -282,7 +290,7 @@ impl Log {
         }
         cell(out, STATE, |out| out.extend_from_slice(from.name().as_bytes()));
         if self.style.close {
-            out.extend_from_slice(b"       -          -          -  -          ");
+            out.extend_from_slice(b"       -          -          -      -       -       -  -          ");
         } else if *dropped > 0 && *from == socket.doing {
             out.extend_from_slice(b"dropped ");
             number(out, *dropped);

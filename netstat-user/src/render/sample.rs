@@ -38,7 +38,12 @@ pub fn conn() -> Conn {
         preexisting: false,
         active: Some(true),
         first: None,
-        latency: Latency { handshake_us: Some(312), syn_retrans: Some(0), ..Latency::default() },
+        latency: Latency {
+            handshake_us: Some(312),
+            syn_retrans: Some(0),
+            windows: Some(2),
+            ..Latency::default()
+        },
     }
 }
 

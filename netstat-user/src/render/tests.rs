@@ -55,15 +55,15 @@ fn an_end_is_one_aligned_line_under_its_titles() {
     assert_eq!(
         header(close()) + &logged(close(), &Told::Ended(sample::ended())),
         "\
-TIME             PROTO LOCAL                   FOREIGN                 STATE          LIVED       SENT   RECEIVED    RTT RETRANS  END          PID/PROGRAM
-03:04:07.000000  tcp   192.0.2.1:40022         198.51.100.7:80         TIME_WAIT      876ms         77      14480  250us       1  local        4711/curl
+TIME             PROTO LOCAL                   FOREIGN                 STATE          LIVED       SENT   RECEIVED    RTT RETRANS ZEROWIN  END          PID/PROGRAM
+03:04:07.000000  tcp   192.0.2.1:40022         198.51.100.7:80         TIME_WAIT      876ms         77      14480  250us       1       2  local        4711/curl
 "
     );
-    let conn = Conn { opened: None, owner: None, ..sample::conn() };
+    let conn = Conn { opened: None, owner: None, latency: Latency::default(), ..sample::conn() };
     let unknown =
         Ended { conn, totals: None, why: Why::default(), err: libc::ECONNRESET as u16, ..sample::ended() };
     assert!(logged(close(), &Told::Ended(unknown)).ends_with(
-        " ESTABLISHED        -          -          -      -       -  -            - ECONNRESET\n"
+        " ESTABLISHED        -          -          -      -       -       -  -            - ECONNRESET\n"
     ));
 }
 

@@ -13,6 +13,8 @@ pub(super) const ASK_AGAIN: Duration = Duration::from_millis(250);
 /// An event is told before it takes effect (`inet_sk_set_state`, net/ipv4/af_inet.c, 6.12). Where tracepoints can be preempted
 /// (7.x) the process may be stopped in between for as long as others keep the processor.
 const LAG: Duration = Duration::from_secs(2);
+/// How long a timewait socket lives at most: its minute, or `tcp_fin_timeout` before that, and the timer wheel's delay.
+const LAST: Duration = Duration::from_secs(130);
 
 impl Table {
     /// Tells a move to TIME_WAIT that still waits for the kernel's word, when the word cannot come any more.
@@ -131,6 +133,25 @@ impl Table {
                 self.transit(index, Change::seen(answer.at, state, TcpState::Close, learnt), out);
             }
         }
+    }
+
+    /// Nobody can be asked any more: nothing leads to the namespace. What is left in it are timewait sockets, for until the
+    /// kernel has got round to ending it; each of them has an event then.
+    pub(super) fn gone(&mut self, answer: Answer, out: &mut Vec<Told>) {
+        let (index, generation) = (answer.token as u32, (answer.token >> 32) as u32);
+        let has_events = self.blind.is_none();
+        if let Some(row) = self.rows.get_mut(index, generation)
+            && row.mini != 0
+            && has_events
+            && answer.at.since(row.since) < LAST
+        {
+            if row.flags.has(Flags::ABSENT) {
+                self.absent = self.absent.saturating_sub(1);
+            }
+            row.flags.clear(Flags::ASKED | Flags::ABSENT);
+            return self.ask_at(index, answer.at.after(Duration::from_secs(1)));
+        }
+        self.answered(answer, out);
     }
 
     /// Whether what the kernel shows (`None`: nothing) at the time `at` is only what was before the row's last event. A socket

@@ -5,6 +5,7 @@
 
 use super::Table;
 use super::row::{Flags, Row};
+use crate::model::fact::WindowSeen;
 use crate::model::{Latency, Mono, QueueChange, Reset, TcpState};
 use std::num::NonZeroU16;
 
@@ -37,6 +38,8 @@ impl Short {
 pub(super) struct Extra {
     /// How often the SYN, or the answer to it, was sent again.
     pub syn_retrans: u16,
+    /// How often the peer's window was closed.
+    pub windows: u32,
     pub first_sent: Option<Short>,
     pub first_received: Option<Short>,
     /// A reset that went before the move to CLOSE that it causes.
@@ -72,6 +75,22 @@ impl Table {
         }
     }
 
+    /// The peer's window is closed, once more.
+    pub(super) fn window(&mut self, seen: WindowSeen) {
+        let Some(index) = self.find(seen.id) else { return };
+        let extra = self.extras.entry(index).or_default();
+        extra.windows = extra.windows.saturating_add(1);
+    }
+
+    /// Whether every time that the peer's window closed was heard of.
+    fn counts_windows(&self, row: &Row) -> bool {
+        let from = self.limits.attached.max(self.sure);
+        self.limits.windows
+            && !row.flags.has(Flags::PREEXISTING)
+            && row.flags.has(Flags::OPENED)
+            && row.opened >= from
+    }
+
     /// A call moved bytes: perhaps the first one of its kind.
     pub(super) fn used(&mut self, index: u32, change: &QueueChange) {
         let Some(row) = self.rows.at(index) else { return };
@@ -97,6 +116,7 @@ impl Table {
             accept_us: row.accepted.map(Short::us),
             first_sent_us: extra.and_then(|extra| extra.first_sent).map(Short::us),
             first_received_us: extra.and_then(|extra| extra.first_received).map(Short::us),
+            windows: self.counts_windows(row).then(|| extra.map_or(0, |extra| extra.windows)),
             syn_retrans: row.flags.has(Flags::SYNS).then(|| extra.map_or(0, |extra| extra.syn_retrans)),
         }
     }

@@ -384,7 +384,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Endpoint, Event, Fact, Family, Reason, Tuple};
+    use crate::model::{Answer, Endpoint, Event, Fact, Family, Reason, SockId, Tuple};
     use crate::table::Limits;
     use std::net::Ipv4Addr;
 
@@ -400,6 +400,64 @@ mod tests {
             state: TcpState::SynRecv,
             identity: told.then_some(Identity { tuple, netns: 1, uid: None, cgroup: None }),
         }))
+    }
+
+    /// A timewait socket keeps no namespace alive: when nothing leads there any more it still lives until the kernel ends it.
+    #[test]
+    fn what_is_left_in_a_namespace_that_is_gone_ends_with_its_event() {
+        let mut table = Table::new(Limits { minis: true, ..Limits::default() });
+        let mut out = Vec::new();
+        let at = |ms: u64| Mono(10_000_000_000 + ms * 1_000_000);
+        let end = |port| Endpoint { addr: Ipv4Addr::LOCALHOST.into(), port };
+        let tuple = Tuple::new(end(80), end(1000), Family::V4, 0);
+        let identity = Some(Identity { tuple, netns: 1, uid: None, cgroup: None });
+        let id = SockId { cookie: NonZeroU64::new(7), pointer: None };
+        let moved = |at, from, to| {
+            Fact::Event(Event::Moved(Moved {
+                at,
+                id,
+                from,
+                to,
+                lport: 80,
+                err: 0,
+                actor: None,
+                released: false,
+                identity,
+                totals: None,
+                closing: crate::model::Closing::default(),
+                syn_retrans: None,
+            }))
+        };
+        let pointer = NonZeroU64::MIN;
+        let mini = |at, what| {
+            let identity = identity.filter(|_| what == Mini::Begins);
+            let state = TcpState::FinWait2;
+            Fact::Event(Event::Mini(MiniSeen { at, pointer, cookie: id.cookie, what, state, identity }))
+        };
+        for fact in [
+            moved(at(0), TcpState::FinWait1, TcpState::FinWait2),
+            mini(at(1), Mini::Begins),
+            moved(at(2), TcpState::FinWait2, TcpState::Close),
+        ] {
+            table.learn(at(3), fact, &mut out);
+        }
+        out.clear();
+        let mut questions = Vec::new();
+        table.questions(at(900), 9, &mut questions);
+        assert_eq!(questions.len(), 1, "its peer's FIN has no event on every kernel");
+        let answer = Answer { token: questions[0].token, at: at(900), row: None };
+        table.learn(at(901), Fact::Gone(answer), &mut out);
+        assert_eq!((out.len(), table.counts().repaired), (0, 0), "{out:?}");
+        table.learn(at(1100), mini(at(1000), Mini::Over), &mut out);
+        let told: Vec<_> = out
+            .iter()
+            .filter_map(|told| match told {
+                Told::Transition(told) => Some((told.at, told.to, told.learnt)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [(at(1000), TcpState::Close, Learnt::Event)]);
+        assert_eq!(table.counts().repaired, 0);
     }
 
     /// The kernel gives the memory of a request that was reset to the next one at once.

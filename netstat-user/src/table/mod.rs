@@ -67,6 +67,8 @@ pub struct Limits {
     pub by_address: bool,
     /// Whether resets have events.
     pub resets: bool,
+    /// Whether there is an event when a peer's window closes.
+    pub windows: bool,
     /// Whether command lines and programs of processes are wanted.
     pub details: bool,
 }
@@ -81,6 +83,7 @@ impl Default for Limits {
             attached: Mono(0),
             by_address: false,
             resets: false,
+            windows: false,
             details: false,
         }
     }
@@ -154,6 +157,8 @@ pub struct Table {
     bonds: Bonds,
     looks: owner::Looks,
     blind: Option<Blind>,
+    /// Until when events were lost; what is counted from later on is whole.
+    sure: Mono,
     /// Rows missing from a listing whose questions are still open.
     absent: usize,
     wants_listing: bool,
@@ -186,6 +191,7 @@ impl Table {
             looks: owner::Looks::default(),
             sockets: Sockets::default(),
             blind: None,
+            sure: Mono(0),
             absent: 0,
             wants_listing: false,
             hold: None,
@@ -204,6 +210,7 @@ impl Table {
             Fact::Event(Event::Mini(seen)) => self.mini(seen, out),
             Fact::Event(Event::Port(seen)) => self.port(seen, out),
             Fact::Event(Event::Reset(seen)) => self.reset(seen, out),
+            Fact::Event(Event::Window(seen)) => self.window(seen),
             Fact::Event(Event::Beside(moved)) => {
                 self.sockets.moved(&moved, &self.processes, self.limits.rows, out);
             }
@@ -213,6 +220,7 @@ impl Table {
             Fact::Details(process, details) => self.described(&process, details),
             Fact::Listing(listing) => self.listed(now, listing, out),
             Fact::Answer(answer) => self.answered(answer, out),
+            Fact::Gone(answer) => self.gone(answer, out),
             Fact::Holders(holders) => self.held(&holders),
             Fact::Lost { count, until } => self.lost(now, count, until),
         }
@@ -435,6 +443,7 @@ impl Table {
         self.counts.lost += count;
         self.wants_listing = true;
         self.doubt_holders();
+        self.sure = self.sure.max(until);
         let corrected_before = self.counts.corrected;
         let blind =
             self.blind.get_or_insert(Blind { since: now, until, lost: 0, corrected_before, listed: false });

@@ -1,7 +1,8 @@
 //! How connections end.
 
 use super::{
-    ACCEPTS, CONNECTS, LISTENS, Span, THERE, accepted, connected, dwell, gone, is_there, listener, steps,
+    ACCEPTS, CONNECTS, LISTENS, Span, THERE, accepted, connected, dwell, gone, is_there, leaves, listener,
+    steps,
 };
 use anyhow::{Result, ensure};
 use netstat_common::TcpState::{
@@ -47,7 +48,7 @@ fn orphan(timeout: &str, pause: Duration) -> Result<()> {
     dwell(&scene);
     let before = monotonic();
     wire.send(RST)?;
-    ensure!(!is_there(&wire, TimeWait)?, "still in TIME_WAIT");
+    leaves(&wire, TimeWait)?;
     let reset = (before, monotonic());
     let late_fin = scene.late_fin;
     let story = Story::new(own, THERE, &steps(&[&CONNECTS, &WAITS]));
@@ -96,7 +97,7 @@ fn a_socket_is_shut_down_then_the_peer_closes() -> Result<()> {
     dwell(&scene);
     let before = monotonic();
     wire.send(RST)?;
-    ensure!(!is_there(&wire, TimeWait)?, "still in TIME_WAIT");
+    leaves(&wire, TimeWait)?;
     let reset = (before, monotonic());
     drop(stream);
     let minis = scene.minis;
@@ -179,7 +180,7 @@ fn a_reset_comes_in_fin_wait_2() -> Result<()> {
         dwell(&scene);
         let before = monotonic();
         wire.send(RST)?;
-        ensure!(!is_there(&wire, FinWait2)?, "still in FIN_WAIT2");
+        leaves(&wire, FinWait2)?;
         let end = (before, monotonic());
         drop(stream);
         let last = [(Established, FinWait1), (FinWait1, FinWait2), (FinWait2, Close)];

@@ -16,29 +16,30 @@ use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(10);
 
 /// A trace of a namespace of its own, whose lines are looked at one by one.
-struct Look {
+pub(super) struct Look {
     trace: RefCell<Trace>,
-    peer: Peer,
+    pub(super) peer: Peer,
     minis: bool,
+    pub(super) windows: bool,
     _namespace: NetNs,
 }
 
 impl Look {
-    fn begin(words: &[&str], what: Need) -> Result<Option<Self>> {
+    pub(super) fn begin(words: &[&str], what: Need) -> Result<Option<Self>> {
         let Some(tier) = need::need(what)? else { return Ok(None) };
-        let minis = need::minis(&tier)?.is_some();
+        let (minis, windows) = (need::minis(&tier)?.is_some(), need::windows(&tier)?.is_some());
         let namespace = NetNs::enter()?;
         namespace.sysctl("ipv4/conf/all/rp_filter", "0")?;
         let peer = Peer::new(&namespace)?;
         let trace = RefCell::new(Trace::start(&tier, words)?);
-        Ok(Some(Self { trace, peer, minis, _namespace: namespace }))
+        Ok(Some(Self { trace, peer, minis, windows, _namespace: namespace }))
     }
 
     /// The line that tells of a move of the socket with these ends to this state.
-    fn line(&self, local: SocketAddr, peer: SocketAddr, to: TcpState) -> Result<Line> {
+    pub(super) fn line(&self, local: SocketAddr, peer: SocketAddr, to: TcpState) -> Result<Line> {
         let right = |line: &&Line| {
             line.local == Some(local)
                 && line.peer == Some(peer)
@@ -50,7 +51,7 @@ impl Look {
         lines.iter().find(right).cloned().context("it was there")
     }
 
-    fn end(self) -> Result<()> {
+    pub(super) fn end(self) -> Result<()> {
         let output = self.trace.into_inner().stop()?;
         crate::ensure_healthy(&output)
     }
@@ -65,18 +66,18 @@ fn listed(local: SocketAddr, peer: SocketAddr) -> Result<Line> {
     found.with_context(|| format!("{local} {peer} is not listed"))
 }
 
-fn within(us: Option<u64>, truth: RangeInclusive<u64>) -> bool {
+pub(super) fn within(us: Option<u64>, truth: RangeInclusive<u64>) -> bool {
     us.is_some_and(|us| truth.contains(&us))
 }
 
 /// Between two pairs of moments, in microseconds, give or take what the precision takes and a slow machine gives.
-fn between(begin: (u64, u64), end: (u64, u64)) -> RangeInclusive<u64> {
+pub(super) fn between(begin: (u64, u64), end: (u64, u64)) -> RangeInclusive<u64> {
     let (least, most) = (end.0.saturating_sub(begin.1), end.1 - begin.0 + SLACK);
     (least - least / 1000) / 1000..=most / 1000
 }
 
 /// Does it, and says between which moments.
-fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, (u64, u64))> {
+pub(super) fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, (u64, u64))> {
     let before = monotonic();
     let result = work()?;
     Ok((result, (before, monotonic())))
@@ -367,40 +368,6 @@ fn an_answer_to_a_syn_that_is_sent_again_is_counted() -> Result<()> {
     drop(stream);
     let line = look.line(addr, wire.own.into(), Close)?.numbers;
     ensure!(line.syn_retransmits == Some(1) && line.retransmits == Some(1), "{line:?}");
-    look.end()
-}
-
-/// The peer has no room for a while: the kernel says for how long, to a tick.
-#[test]
-fn a_closed_window_costs_time() -> Result<()> {
-    let Some(look) = Look::begin(&[], Need::Events)? else { return Ok(()) };
-    let socket = traffic::connect_without_waiting(THERE.into(), 6)?;
-    let mut wire = look.peer.called(PORT)?;
-    wire.send(SYN | ACK)?;
-    wire.wait_acked()?;
-    wire.window = 0;
-    wire.send(ACK)?;
-    std::thread::sleep(Duration::from_millis(5));
-    let mut stream = TcpStream::from(socket);
-    stream.set_nonblocking(false)?;
-    let client = stream.local_addr()?;
-    let ((), written) = timed(|| Ok(stream.write_all(&[7; 500])?))?;
-    std::thread::sleep(Duration::from_millis(500));
-    wire.window = u16::MAX;
-    let ((), opened) = timed(|| wire.send(ACK))?;
-    // Probes come before it.
-    while wire.wait(ACK)?.bytes != 500 {}
-    wire.send(ACK)?;
-    sys::reset_on_close(stream.as_fd())?;
-    std::thread::sleep(Duration::from_millis(5));
-    drop(stream);
-    let line = look.line(client, wire.own.into(), Close)?;
-    let truth = between(written, opened);
-    // A tick is ten milliseconds at most.
-    let truth = truth.start().saturating_sub(20_000)..=*truth.end();
-    ensure!(within(line.numbers.window_us, truth.clone()), "{line:?}, truly {truth:?}");
-    ensure!(line.numbers.busy_us >= line.numbers.window_us && line.sent == Some(500), "{line:?}");
-    ensure!(line.numbers.probes == Some(0), "{line:?}");
     look.end()
 }
 

@@ -242,7 +242,10 @@ pub(super) fn numbers(object: &mut Object<'_>, totals: &Totals) {
 }
 
 /// What was left when it closed.
-pub(super) fn at_close(object: &mut Object<'_>, totals: &Totals) {
+pub(super) fn at_close(object: &mut Object<'_>, totals: &Totals, conn: &Conn) {
+    if let Some(times) = conn.latency.windows {
+        object.integer(Field::Windows, times);
+    }
     object.integer(Field::Probes, totals.probes);
     object.integer(Field::QueueReceive, totals.rqueue);
     object.integer(Field::QueueSend, totals.wqueue);

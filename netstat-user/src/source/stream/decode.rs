@@ -1,6 +1,8 @@
 //! Records of the kernel half, as model types. Safe code only: any bytes give events or errors.
 
-use crate::model::fact::{LifeSeen, Living, MiniSeen, OwnerSeen, PortSeen, QueueChange, ResetSeen, Seen};
+use crate::model::fact::{
+    LifeSeen, Living, MiniSeen, OwnerSeen, PortSeen, QueueChange, ResetSeen, Seen, WindowSeen,
+};
 use crate::model::{
     BesideMoved, Busy, Closing, Comm, Event, Family, Identity, Mono, Moved, Pid, Process, Reset, SockId,
     TcpState, Totals, Transport, Tuple, Way,
@@ -126,6 +128,7 @@ fn event(bytes: &[u8]) -> Result<Event, DecodeError> {
             let reset = Reset { way, reason: record.detail() };
             Ok(Event::Reset(ResetSeen { at: record.at(), id: record.id(0)?, reset }))
         }
+        Kind::Window => Ok(Event::Window(WindowSeen { at: record.at(), id: record.id(0)? })),
         Kind::Process => record.process(),
         Kind::Life => record.life(),
         Kind::Mini => {

@@ -16,6 +16,7 @@ use aya::Ebpf;
 use aya::maps::Array;
 use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, RawTracePoint, TracePoint};
 use netstat_common::config::{CastTypes, HANDLERS, HANDLERS_MAP, KFUNCS, MAX_PORTS, QueueStore};
+use netstat_common::offsets::ABSENT;
 use netstat_common::{Config, Layout, Offsets};
 use std::cell::OnceCell;
 use std::path::Path;
@@ -148,7 +149,7 @@ impl<'a> Assembly<'a> {
         for choice in &mut assembled.choices {
             let bonus = matches!(
                 choice.feature,
-                Feature::Minis | Feature::Resets | Feature::Lives | Feature::Holders
+                Feature::Minis | Feature::Resets | Feature::Windows | Feature::Lives | Feature::Holders
             ) || choice.feature == Feature::Accept
                 && matches!(tier, Tier::TpBtf | Tier::RawTp | Tier::Tracepoint);
             if choice.tier.is_none()
@@ -194,8 +195,10 @@ impl<'a> Assembly<'a> {
             }
             queues.refused = queues_refused;
             let resets = self.choose(&mut ebpf, Feature::Resets, Feature::Resets.ladder(self.options.tier));
+            let windows =
+                self.choose(&mut ebpf, Feature::Windows, Feature::Windows.ladder(self.options.tier));
             self.attach(&mut ebpf, Feature::States, tier)?;
-            let choices = vec![minis, queues, accept, resets, lives, holders];
+            let choices = vec![minis, queues, accept, resets, windows, lives, holders];
             return Ok(Assembled { ebpf, choices, cookies, resets: self.reset_names() });
         }
     }
@@ -345,6 +348,10 @@ impl<'a> Assembly<'a> {
         if tier == Tier::Kprobe && !Path::new(PROBES).exists() {
             return Err(Refusal::NoHook("breakpoints at functions (CONFIG_KPROBE_EVENTS)".to_owned()));
         }
+        let Offsets { icsk_pending, icsk_probes_tstamp, tcp_snd_wnd, .. } = self.offsets;
+        if feature == Feature::Windows && [icsk_pending, icsk_probes_tstamp, tcp_snd_wnd].contains(&ABSENT) {
+            return Err(Refusal::NoHook("field that tells when a closed window was probed".to_owned()));
+        }
         let (function, found, known): (_, _, &[u32]) = match (feature, tier) {
             (Feature::Queues, Tier::Fentry) => ("tcp_recvmsg", self.arguments("tcp_recvmsg"), &[4, 5, 6]),
             (Feature::Accept, Tier::Fentry) => {
@@ -362,7 +369,7 @@ impl<'a> Assembly<'a> {
     /// Puts the programs of a tier into the kernel.
     fn load(&self, ebpf: &mut Ebpf, feature: Feature, tier: Tier) -> Result<(), Refusal> {
         self.admits(feature, tier)?;
-        if feature == Feature::Minis && matches!(tier, Tier::TpBtf | Tier::RawTp) {
+        if matches!(feature, Feature::Minis | Feature::Windows) && matches!(tier, Tier::TpBtf | Tier::RawTp) {
             write_handlers(ebpf)?;
         }
         self.hooks(feature, tier).try_for_each(|group| {

@@ -281,7 +281,7 @@ impl AsFd for Stream {
 }
 
 impl Control {
-    /// How each feature is had, in the order states, minis, queues, accept, resets, lives, holders.
+    /// How each feature is had, in the order states, minis, queues, accept, resets, windows, lives, holders.
     pub fn choices(&self) -> &[Choice] {
         &self.choices
     }

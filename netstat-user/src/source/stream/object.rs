@@ -168,6 +168,9 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [&'static [Hook]] {
             &[("reset_sent_tracepoint", Classic("tcp", "tcp_send_reset"))],
             &[("reset_received_tracepoint", Classic("tcp", "tcp_receive_reset"))],
         ],
+        (Feature::Windows, Tier::Kprobe) => &[&[("window_kprobe", Probe("tcp_write_timer"))]],
+        (Feature::Windows, Tier::TpBtf) => &[&[("window_btf", Btf("timer_expire_entry"))]],
+        (Feature::Windows, Tier::RawTp) => &[&[("window_raw", Raw("timer_expire_entry"))]],
         (Feature::Accept, Tier::Fentry) => &[&[("accept_fexit", Fexit("inet_csk_accept"))]],
         (Feature::Accept, Tier::Kprobe) => &[&[("accept_kretprobe", Probe("inet_csk_accept"))]],
         (Feature::Accept, Tier::Tracepoint) => &[
