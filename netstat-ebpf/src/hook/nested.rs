@@ -16,13 +16,11 @@
 //! (include/trace/perf.h, 7.0 and later), so that processes cannot keep it; it names sockets that have no cookie yet by their
 //! addresses, because it cannot give them one.
 //!
-//! Where only interrupts come in between, the note is a word of the processor's: the first leaves the socket's address in it,
-//! the spare takes that away. An interrupt between the two that changes states makes the spare tell the event again, which
-//! the table recognises.
-//!
-//! Where processes do, notes lie in a table by the socket's address, for all processors: between two programs anything may run, in any
-//! order, and the process may even move to another processor; but one socket changes its state once at a time. Where two
-//! sockets share a place, or the last spare is left out, the event may be told twice, which the table recognises.
+//! Notes lie in a table by the socket's address, for all processors: where processes come in between, anything may run between
+//! two programs, in any order, and the process may even move to another processor; but one socket changes its state once at
+//! a time. Where two sockets share a place, or the last spare is left out, the event may be told twice, which the table
+//! recognises. (A single word of each processor would be quicker, and was tried: what an interrupt between two programs left
+//! in it made a spare believe that an event of the same socket had been told. One in some 500,000 was lost, and not counted.)
 
 use crate::maps::{LOSSES, NOTE_COUNT, NOTES, NUMBER, config};
 use crate::undisturbed::{has_preemptible_tracepoints, hold, release};
@@ -65,13 +63,10 @@ fn place(sk: u64) -> Option<(u64, Note)> {
 pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
     if has_preemptible_tracepoints() {
         hold();
-        if let Some((number, note)) = place(sk) {
-            put(note, 0, number);
-            put(note, 1, to as u64);
-        }
-    } else if let Some(mine) = NUMBER.get_ptr_mut(0) {
-        // SAFETY: this processor's own word, which lives as long as the map; volatile, so that it is stored before the work.
-        unsafe { mine.write_volatile(sk) };
+    }
+    if let Some((number, note)) = place(sk) {
+        put(note, 0, number);
+        put(note, 1, to as u64);
     }
     work();
     // Asked again: an answer that is kept makes the compiler write the work down twice.
@@ -84,13 +79,10 @@ pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
 /// number `which` of all there are, removes the note.
 #[inline(always)]
 pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
-    let is_open = if has_preemptible_tracepoints() {
+    if has_preemptible_tracepoints() {
         hold();
-        is_open(which, sk, to)
-    } else {
-        is_open_here(sk)
-    };
-    if is_open && count() {
+    }
+    if is_open(which, sk, to) && count() {
         work();
     }
     if has_preemptible_tracepoints() {
@@ -104,19 +96,6 @@ pub fn last(sk: u64, to: i32, work: impl FnOnce()) {
     if is_open(config!(spares), sk, to) && count() {
         work();
     }
-}
-
-/// Whether the first program was left out, where only interrupts come in between.
-#[inline(always)]
-fn is_open_here(sk: u64) -> bool {
-    let Some(mine) = NUMBER.get_ptr_mut(0) else { return false };
-    // SAFETY: as in `first`.
-    if unsafe { mine.read_volatile() } != sk {
-        return true;
-    }
-    // SAFETY: as in `first`. The next event may be of the same socket.
-    unsafe { mine.write_volatile(0) };
-    false
 }
 
 /// Whether all programs before this one were left out. If so, it notes itself for those behind it.

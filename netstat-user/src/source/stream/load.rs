@@ -269,9 +269,6 @@ impl<'a> Assembly<'a> {
             .map_max_entries("EVENTS", options.ring_bytes)
             // No field of the kernel is left to be found in the object: the settings have them.
             .btf(None);
-        if !self.is_preemptible() {
-            loader.map_max_entries("NOTES", 1);
-        }
         if store != QueueStore::Hash {
             loader.map_max_entries("HASH_QUEUES", 1).map_max_entries("CALLS", 1);
         }
