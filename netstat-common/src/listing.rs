@@ -36,8 +36,15 @@ pub struct RawHeld {
     pub fd: u32,
     /// Its inode; 0: it is not wanted.
     pub inode: u64,
-    /// Address of its `struct sock`; 0: it has none any more.
-    pub sock: u64,
+    /// Its [`key`]; 0: it has no `struct sock` any more.
+    pub key: u64,
+}
+
+/// What a TCP socket is found by: its address, and what it was hashed by ([`Spots::skc_hash`], which its ports follow). The
+/// address alone may be another socket's a moment later. No inode is the same: those have 32 bits.
+#[inline(always)]
+pub const fn key(sock: u64, hashed: u64) -> u64 {
+    (sock ^ hashed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1 << 63
 }
 
 /// [`RawHolder::kind`].
@@ -77,7 +84,7 @@ pub struct Board {
     pub torn: u32,
     /// The chain `next` has more than [`ROOM`] sockets.
     pub overfull: u32,
-    /// Memory that could not be read.
+    /// Groups of chains that could not be read.
     pub faults: u32,
     pub unused: u32,
     pub places: [RawPlace; ROOM as usize],
@@ -133,6 +140,8 @@ spots! {
     hashinfo_mask = "inet_hashinfo"."ehash_mask";
     skc_daddr = "sock_common"."skc_daddr";
     skc_rcv_saddr = "sock_common"."skc_rcv_saddr";
+    /// Of a connection's addresses and ports; four bytes, which the ports follow.
+    skc_hash = "sock_common"."skc_hash";
     skc_dport = "sock_common"."skc_dport";
     skc_num = "sock_common"."skc_num";
     skc_family = "sock_common"."skc_family";
@@ -155,7 +164,10 @@ impl Spots {
         const fn ends(at: u32, size: u32) -> bool {
             at.is_multiple_of(if size > 8 { 4 } else { size }) && at as usize + size as usize <= COMMON
         }
-        ends(self.skc_daddr, 4)
+        ends(self.skc_hash, 8)
+            && self.skc_dport == self.skc_hash + 4
+            && self.skc_num == self.skc_hash + 6
+            && ends(self.skc_daddr, 4)
             && ends(self.skc_rcv_saddr, 4)
             && ends(self.skc_dport, 2)
             && ends(self.skc_num, 2)

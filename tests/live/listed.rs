@@ -197,6 +197,39 @@ fn what_stays_is_neither_missed_nor_doubled_whatever_comes_and_goes() -> Result<
     Ok(())
 }
 
+/// A socket that is closed leaves its memory to the next one, which may be another program's: the name must not be left to it.
+#[test]
+fn no_socket_has_the_program_of_the_one_before_it() -> Result<()> {
+    let Some(namespace) = start()? else { return Ok(()) };
+    namespace.sysctl("ipv4/ip_local_port_range", "1024 65535")?;
+    // What waits for a minute has no program, and only takes time.
+    namespace.sysctl("ipv4/tcp_max_tw_buckets", "0")?;
+    // So that a pass takes a while.
+    let _crowd = Crowd::gather(&Plan { sockets: 4_000, processes: 2, files: 500 })?;
+    let connections = (10 * scale("ENETSTAT_TEST_CONNECTIONS", 20_000)?.min(20_000)).to_string();
+    let storm = Storm::start(&["--connections", &connections, "--processes", "4", "--v4"])?;
+    let (begin, mut named) = (Instant::now(), 0);
+    while begin.elapsed() < Duration::from_secs(8) {
+        let listed = list("-tanp", "bpf")?;
+        ensure!(listed.status.success(), "{listed:?}");
+        let text = String::from_utf8(listed.stdout)?;
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_ascii_whitespace().collect()).collect();
+        // Whoever listens at a port is the one who has its connections.
+        let mut servers = std::collections::HashMap::new();
+        for row in rows.iter().filter(|row| row.get(5) == Some(&"LISTEN")) {
+            servers.insert(row[3], row[6]);
+        }
+        for row in rows.iter().filter(|row| row.get(5).is_some_and(|state| *state != "LISTEN")) {
+            let (Some(server), Some(&program)) = (servers.get(row[3]), row.get(6)) else { continue };
+            ensure!(program == "-" || program == *server, "{row:?} is {server}'s");
+            named += u32::from(program != "-");
+        }
+    }
+    storm.finish()?;
+    ensure!(named > 0, "no connection was named");
+    Ok(())
+}
+
 fn shown(addr: std::net::SocketAddr) -> String {
     format!("{}:{}", addr.ip(), addr.port())
 }

@@ -4,7 +4,7 @@ use crate::word::Word;
 use crate::{Address, read, spot};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_seq_write, bpf_sock_from_file};
 use core::mem::offset_of;
-use netstat_common::listing::{HELD, HOLDER, RawHeld, RawHolder};
+use netstat_common::listing::{HELD, HOLDER, RawHeld, RawHolder, key};
 
 /// `struct bpf_iter__task_file` (kernel/bpf/task_iter.c, 6.12).
 #[repr(C)]
@@ -62,13 +62,14 @@ pub fn holders(ctx: *const TaskFile) -> i32 {
         }
         LAST_TASK.store(task as u64);
     }
-    let mut record = RawHeld { kind: HELD, fd: at(ctx, offset_of!(TaskFile, fd)), inode: 0, sock: 0 };
-    record.sock = read(socket, spot!(socket_sk)).unwrap_or(0);
+    let mut record = RawHeld { kind: HELD, fd: at(ctx, offset_of!(TaskFile, fd)), inode: 0, key: 0 };
+    let sock: Address = read(socket, spot!(socket_sk)).unwrap_or(core::ptr::null());
     // The walk reads this line of the socket next.
-    if spot!(inodes) != 0
-        || read::<u8>(record.sock as Address, spot!(skc_state))
-            .is_none_or(|state| state == CLOSE || state == LISTEN)
-    {
+    let state: u8 = read(sock, spot!(skc_state)).unwrap_or(CLOSE);
+    if !sock.is_null() {
+        record.key = key(sock as u64, read(sock, spot!(skc_hash)).unwrap_or(0));
+    }
+    if spot!(inodes) != 0 || state == CLOSE || state == LISTEN {
         record.inode = read(socket, spot!(socket_ino)).unwrap_or(0);
     }
     write(seq, &record);

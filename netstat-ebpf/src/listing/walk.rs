@@ -12,7 +12,8 @@ use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_loop, bpf_probe_rea
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
 use core::ffi::c_void;
-use core::ptr::{addr_of, addr_of_mut, null_mut};
+use core::mem::offset_of;
+use core::ptr::null_mut;
 use netstat_common::listing::{Board, CHAINS, COMMON, ROOM, RawPlace};
 
 /// `BPF_F_MMAPABLE`.
@@ -72,9 +73,11 @@ struct Walk {
 #[unsafe(link_section = "raw_tp/walk")]
 pub fn walk(_: *const c_void) -> i32 {
     let (Some(board), Some(walk)) = (BOARD.get_ptr_mut(0), WALK.get_ptr_mut(0)) else { return 1 };
-    // SAFETY: a run is the only one that uses either (user space waits for it, and made the maps for itself), and any
-    // bits are a valid value.
-    let (board, walk) = unsafe { (&mut *board, &mut *walk) };
+    // SAFETY: a run is the only one that uses it (user space waits for it, and made the map for itself), and any bits are
+    // a valid value.
+    let board = unsafe { &mut *board };
+    // SAFETY: as before.
+    let walk = unsafe { &mut *walk };
     walk.chain = board.next;
     walk.family = board.family;
     walk.chains = 0;
@@ -193,14 +196,14 @@ fn socket(walk: &mut Walk) -> i64 {
     }
     let Some(board) = BOARD.get_ptr_mut(0) else { return 1 };
     let at = (count & (ROOM - 1)) as usize;
-    // SAFETY: the index is below the number of places, so the place is one of the board, and no reference to it exists.
-    let place = unsafe { addr_of_mut!((*board).places).cast::<RawPlace>().add(at) };
+    // The index is below the number of places, so the place is one of the board; no reference to it exists.
+    let place =
+        board.cast::<u8>().wrapping_add(offset_of!(Board, places)).cast::<RawPlace>().wrapping_add(at);
     let sock = walk.link.wrapping_sub(spot!(skc_nulls_node) as u64) as Address;
     // SAFETY: the place has room for what is copied, and the helper checks the address that it copies from.
     let failed = unsafe { bpf_probe_read_kernel(place.cast(), COMMON as u32, sock) };
     if failed != 0 {
         // What comes behind it cannot be known: as in a chain that changed.
-        walk.faults += 1;
         return again(walk);
     }
     walk.link = copied(place, spot!(skc_nulls_node));
@@ -220,19 +223,26 @@ fn socket(walk: &mut Walk) -> i64 {
             read(sock, spot!(tcp_snd_una)).unwrap_or(0),
         ],
     };
-    // SAFETY: the place is one of the board; where the link was, eight bytes are its own (`Spots::fit`).
-    unsafe {
-        (*place).words = words;
-        place.cast::<u8>().add(spot!(skc_nulls_node)).cast::<u64>().write_volatile(sock as u64);
-    }
+    put(place, offset_of!(RawPlace, words), words);
+    // Where the link was, eight bytes are the socket's own (`Spots::fit`).
+    put(place, offset_of!(RawPlace, common) + spot!(skc_nulls_node), sock as u64);
     walk.count = count + 1;
     0
 }
 
 /// A field of what was copied.
 #[inline(always)]
-fn copied<T: Copy>(place: *mut RawPlace, at: usize) -> T {
+fn copied<T: Copy>(place: *const RawPlace, at: usize) -> T {
+    let field = place.cast::<u8>().wrapping_add(offset_of!(RawPlace, common) + at).cast::<T>();
     // SAFETY: the field lies within what was copied (`Spots::fit`), aligned; the verifier checks it, too. Volatile, so that
     // one load it stays.
-    unsafe { addr_of!((*place).common).cast::<u8>().add(at).cast::<T>().read_volatile() }
+    unsafe { field.read_volatile() }
+}
+
+/// Writes into a place of the board.
+#[inline(always)]
+fn put<T: Copy>(place: *mut RawPlace, at: usize, value: T) {
+    let field = place.cast::<u8>().wrapping_add(at).cast::<T>();
+    // SAFETY: the field lies within the place, aligned; the verifier checks it, too.
+    unsafe { field.write(value) };
 }

@@ -27,12 +27,14 @@ pub struct Fast {
     pub walks: bool,
     /// The iterator is.
     pub holds: bool,
+    /// Connections are found by their keys alone: their inodes were not asked for.
+    pub by_key: bool,
     sockets: usize,
     /// Rows of IPv6 that the last walk for IPv4 met, if those are all.
     kept: Rc<RefCell<Option<Vec<Walked>>>>,
 }
 
-/// A row and the socket's address.
+/// A row and the socket's key.
 type Walked = (SockRow, u64);
 
 /// Sockets of a network namespace (/proc/net/sockstat, sockstat6).
@@ -102,7 +104,8 @@ impl Fast {
             Err(_) => return Ok(None),
         };
         let (listing, sockets) = (Rc::new(RefCell::new(listing)), sockets as usize);
-        Ok(Some(Self { listing, walks, holds, sockets, kept: Rc::default() }))
+        let by_key = walks && holds && !inodes;
+        Ok(Some(Self { listing, walks, holds, by_key, sockets, kept: Rc::default() }))
     }
 
     /// Gives the rows of a family that are no listeners; see [`Listing::rows`].

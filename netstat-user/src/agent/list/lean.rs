@@ -12,7 +12,7 @@ use std::path::Path;
 #[derive(Clone, Copy, Default)]
 #[repr(align(16))]
 struct Slot {
-    /// Inode, or address in the kernel: no inode of a socket has more than 32 bits, no address so few.
+    /// Inode, or [key](netstat_common::listing::key).
     key: u64,
     /// The process that was told first, as an index of the processes.
     process: u32,
@@ -53,9 +53,9 @@ impl Lean {
                 // A number that is not ours: nobody we could name.
                 current = pid.map(|pid| lean.process(pid.get(), || program(proc, pid, comm.bytes())));
             }
-            Told::Socket { inode, sock, .. } => {
+            Told::Socket { inode, key, .. } => {
                 if let Some(process) = current {
-                    [inode, sock].into_iter().filter(|&key| key != 0).for_each(|key| lean.add(key, process));
+                    [inode, key].into_iter().filter(|&key| key != 0).for_each(|key| lean.add(key, process));
                 }
             }
         });
@@ -125,7 +125,7 @@ impl Lean {
     /// The slot of a key that is not 0: the one that has it, or a free one.
     fn slot(&self, key: u64) -> usize {
         let mask = self.slots.len().wrapping_sub(1);
-        // Fibonacci hashing: addresses are multiples of 64, and inodes follow each other.
+        // Fibonacci hashing: inodes follow each other.
         let mut at = (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 24) as usize & mask;
         while self.slots.get(at).is_some_and(|slot| slot.key != key && slot.key != 0) {
             at = (at + 1) & mask;

@@ -138,7 +138,7 @@ struct Lister<'a> {
     noted: Vec<String>,
 }
 
-/// A row with what sock_diag sent beside it, when details are shown, and the socket's address.
+/// A row with what sock_diag sent beside it, when details are shown, and the socket's key.
 type Row = (SockRow, Box<[u8]>, u64);
 
 /// A table of one place, and its rows when they were few enough to be held.
@@ -198,7 +198,7 @@ impl Lister<'_> {
                 if written.is_ok()
                     && let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders)
                 {
-                    let extra = of_row(plan, holders, row, aside.sock, label, &lodging);
+                    let extra = of_row(plan, holders, row, aside.key, label, &lodging);
                     layout.inet(&mut out.buf, row, extra, names);
                     extras::details(&mut out.buf, plan.details, row, aside.payload);
                     written = out.piece();
@@ -207,8 +207,8 @@ impl Lister<'_> {
             let place = &mut places[table.place];
             let result = match table.held.take() {
                 Some(rows) => {
-                    rows.iter().for_each(|(row, payload, sock)| {
-                        print(row, Aside { payload, sock: *sock }, &place.label)
+                    rows.iter().for_each(|(row, payload, key)| {
+                        print(row, Aside { payload, key: *key }, &place.label)
                     });
                     Ok(Pass::default())
                 }
@@ -263,19 +263,19 @@ impl Lister<'_> {
                     let mut fits = true;
                     let label = place.label.clone();
                     let (lodger, keep) = (&self.lodger, plan.details.any());
-                    let result = place.measured(wanted, every, &mut |row, Aside { payload, sock }| {
+                    let result = place.measured(wanted, every, &mut |row, Aside { payload, key }| {
                         let Some(lodging) = lodger.admit(row.cgroup, row.inode.into(), holders) else {
                             return;
                         };
                         fits &= room > 0;
                         if fits {
                             room -= 1;
-                            rows.push((*row, if keep { payload.into() } else { Box::default() }, sock));
+                            rows.push((*row, if keep { payload.into() } else { Box::default() }, key));
                         }
                         if naming.hosts {
                             hosts.extend([row.local.addr, row.foreign.addr]);
                         } else {
-                            let extra = of_row(plan, holders, row, sock, &label, &lodging);
+                            let extra = of_row(plan, holders, row, key, &label, &lodging);
                             layout.measure(row, extra, &mut self.names);
                         }
                     });
@@ -303,10 +303,10 @@ impl Lister<'_> {
             self.resolve(hosts);
             for table in &tables {
                 let place = &places[table.place];
-                for (row, _, sock) in table.held.iter().flatten() {
+                for (row, _, key) in table.held.iter().flatten() {
                     let lodging =
                         self.lodger.admit(row.cgroup, row.inode.into(), holders).unwrap_or_default();
-                    let extra = of_row(plan, holders, row, *sock, &place.label, &lodging);
+                    let extra = of_row(plan, holders, row, *key, &place.label, &lodging);
                     layout.measure(row, extra, &mut self.names);
                 }
                 for closed in round.of(place.inum(), table.wanted) {
@@ -416,9 +416,9 @@ impl Lister<'_> {
     }
 }
 
-/// What its holders are found by: the walk tells no inode, but the address.
-fn key(row: &SockRow, sock: u64) -> u64 {
-    if sock != 0 { sock } else { row.inode.into() }
+/// What its holders are found by: the walk tells no inode, but a key.
+fn name(row: &SockRow, key: u64) -> u64 {
+    if key != 0 { key } else { row.inode.into() }
 }
 
 fn extra<'a>(holders: &'a Holders, key: u64, netns: &'a [u8], lodging: &'a Lodging) -> Extra<'a> {
@@ -431,11 +431,11 @@ fn of_row<'a>(
     plan: &ListPlan,
     holders: &'a Holders,
     row: &SockRow,
-    sock: u64,
+    key: u64,
     netns: &'a [u8],
     lodging: &'a Lodging,
 ) -> Extra<'a> {
-    let mut extra = extra(holders, key(row, sock), netns, lodging);
+    let mut extra = extra(holders, name(row, key), netns, lodging);
     if plan.verbose && extra.program.is_none() {
         let why = holders.unowned(row.inode.into(), |denied| Unowned::of_row(row, denied));
         extra.program = why.map(Unowned::text);

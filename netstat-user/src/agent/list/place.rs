@@ -28,8 +28,8 @@ pub struct Wanted {
 pub struct Aside<'a> {
     /// What sock_diag sent, when it did.
     pub payload: &'a [u8],
-    /// Address of the socket in the kernel; 0 when it is not known. It is never shown.
-    pub sock: u64,
+    /// The socket's [key](netstat_common::listing::key); 0: its inode is in the row.
+    pub key: u64,
 }
 
 /// Where sockets are listed.
@@ -110,7 +110,7 @@ impl Place {
         let choice = Arc::clone(&self.choice);
         let mut shown = |row: &SockRow, payload: &[u8]| {
             if is_shown(row, wanted.which) && choice.wants(row, payload) {
-                each(row, Aside { payload, sock: 0 });
+                each(row, Aside { payload, key: 0 });
             }
         };
         let Wanted { protocol, family, .. } = wanted;
@@ -160,7 +160,7 @@ impl Place {
                 if wanted.which != Which::Connected {
                     let wanted = Wanted { which: Which::Listening, ..wanted };
                     self.by_diag(wanted, &Choice::default(), &mut |row, payload| {
-                        each(row, Aside { payload, sock: 0 })
+                        each(row, Aside { payload, key: 0 })
                     })?;
                 }
                 return Ok(None);
@@ -185,21 +185,21 @@ impl Place {
         if wanted.which != Which::Connected {
             let listeners = Wanted { which: Which::Listening, ..wanted };
             self.by_diag(listeners, &Choice::default(), &mut |row, payload| {
-                each(row, Aside { payload, sock: 0 })
+                each(row, Aside { payload, key: 0 })
             })?;
         }
         let mut given = false;
-        let walked = fast.rows(self.inum(), wanted.family, &mut |row, sock| {
+        let walked = fast.rows(self.inum(), wanted.family, &mut |row, key| {
             given = true;
-            each(row, Aside { payload: &[], sock });
+            each(row, Aside { payload: &[], key });
         });
         match walked {
-            Err(error) if !given => {
+            Err(error) if !given && !fast.by_key => {
                 self.notes.push(format!("{:#}; using sock_diag", anyhow::Error::from(error)));
                 self.fast = None;
                 let connected = Wanted { which: Which::Connected, ..wanted };
                 self.by_diag(connected, &Choice::default(), &mut |row, payload| {
-                    each(row, Aside { payload, sock: 0 })
+                    each(row, Aside { payload, key: 0 })
                 })?;
             }
             other => other?,

@@ -19,8 +19,8 @@ const RECORD: usize = size_of::<RawHeld>();
 pub enum Told {
     /// The sockets that follow are this process's. `None`: it has no number in our PID namespace.
     Process(Option<Pid>, Comm),
-    /// A socket of the process: its descriptor, its inode (0 unless wanted), the address of its `struct sock`.
-    Socket { fd: u32, inode: u64, sock: u64 },
+    /// A socket of the process: its descriptor, its inode (0 unless wanted), its [`key`](netstat_common::listing::key).
+    Socket { fd: u32, inode: u64, key: u64 },
 }
 
 /// Reads what an iteration tells, to its end. A process that was told may be told again.
@@ -55,7 +55,7 @@ fn told(bytes: &[u8]) -> Option<Told> {
         HELD => Some(Told::Socket {
             fd: u32_at(bytes, offset_of!(RawHeld, fd)),
             inode: u64::from_ne_bytes(array_at(bytes, offset_of!(RawHeld, inode))),
-            sock: u64::from_ne_bytes(array_at(bytes, offset_of!(RawHeld, sock))),
+            key: u64::from_ne_bytes(array_at(bytes, offset_of!(RawHeld, key))),
         }),
         HOLDER => Some(Told::Process(
             Pid::new(u32_at(bytes, offset_of!(RawHolder, pid))),
@@ -117,8 +117,8 @@ mod tests {
             for (pair, n) in all.chunks(2).zip(0u32..) {
                 let comm = Comm::from_bytes(b"name");
                 prop_assert_eq!(pair[0], Told::Process(Pid::new(n), comm));
-                let (inode, sock) = (u64::from(n) + 7, u64::from(n) << 40);
-                prop_assert_eq!(pair[1], Told::Socket { fd: n, inode, sock });
+                let (inode, key) = (u64::from(n) + 7, u64::from(n) << 40);
+                prop_assert_eq!(pair[1], Told::Socket { fd: n, inode, key });
             }
         }
 

@@ -11,7 +11,7 @@ use crate::model::{Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKi
 use aya::Ebpf;
 use aya::maps::Map;
 use aya::programs::{Program, ProgramError, RawTracePointRunOptions, TestRun};
-use netstat_common::listing::{BOARD_HEAD, Board as Raw, COMMON, ROOM, RawPlace, Spots};
+use netstat_common::listing::{BOARD_HEAD, Board as Raw, COMMON, ROOM, RawPlace, Spots, key};
 use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
@@ -97,7 +97,7 @@ impl Board {
 
 impl Listing {
     /// Gives every TCP socket of the calling thread's network namespace but its listeners, in the kernel's order; `family`:
-    /// of this one alone. With each comes the address of its `struct sock`.
+    /// of this one alone. With each comes its [`key`].
     ///
     /// As with sock_diag, each row was true at its moment, and the whole is not a snapshot; but a socket that stays is
     /// neither missed nor doubled, whatever comes and goes around it.
@@ -156,7 +156,7 @@ impl Listing {
     }
 }
 
-/// What a place tells: the row, and the socket's address. `None`: it is a socket of another family, or of none.
+/// What a place tells: the row, and the socket's [`key`]. `None`: it is a socket of another family, or of none.
 fn row(place: &RawPlace, spots: &Spots, netns: u32) -> Result<Option<(SockRow, u64)>, u8> {
     let common = &place.common;
     let Some(family) = Family::from_af(u16::from_ne_bytes(array_at(common, spots.skc_family))) else {
@@ -206,7 +206,8 @@ fn row(place: &RawPlace, spots: &Spots, netns: u32) -> Result<Option<(SockRow, u
         cgroup: None,
         totals: None,
     };
-    Ok(Some((row, u64::from_ne_bytes(array_at(common, spots.skc_nulls_node)))))
+    let number = |at| u64::from_ne_bytes(array_at(common, at));
+    Ok(Some((row, key(number(spots.skc_nulls_node), number(spots.skc_hash)))))
 }
 
 fn array_at<const N: usize>(bytes: &[u8; COMMON], at: u32) -> [u8; N] {
@@ -222,6 +223,7 @@ mod tests {
         // The places of Linux 5.10 to 7.2.
         Spots {
             skc_rcv_saddr: 4,
+            skc_hash: 8,
             skc_dport: 12,
             skc_num: 14,
             skc_family: 16,
@@ -252,7 +254,10 @@ mod tests {
         assert!(spots().fit());
         let place = place(1, [1000, 993, 5, u32::MAX]);
         let (row, sock) = row(&place, &spots(), 7).unwrap().unwrap();
-        assert_eq!(sock, 0xffff_8880_1234_0000);
+        assert_eq!(
+            sock,
+            key(0xffff_8880_1234_0000, u64::from_ne_bytes(place.common[8..16].try_into().unwrap()))
+        );
         assert_eq!((row.state, row.rqueue, row.wqueue), (TcpState::Established, 7, 6));
         let shown = |end: Endpoint| format!("{}:{}", end.addr, end.port);
         assert_eq!((shown(row.local), shown(row.foreign)), ("127.0.0.1:4711".into(), "10.0.0.2:443".into()));
