@@ -65,7 +65,15 @@ impl Options {
     /// One kernel, the tiers that the host may lack, and the tests that need no load: what `cargo xtask test` runs. The
     /// tests under load are for `cargo xtask vm`: an emulated processor needs minutes for them.
     pub fn smoke(args: &[String]) -> Self {
-        let light = ["short::", "owners::", "filters::", "queues::", "privilege::", "current::with"];
+        let light = [
+            "short::",
+            "owners::",
+            "filters::",
+            "queues::",
+            "privilege::",
+            "current::with",
+            "listed::a_socket",
+        ];
         let args = if args.is_empty() { light.map(str::to_owned).to_vec() } else { args.to_vec() };
         Self {
             kernel: vec!["6.1".to_owned()],
