@@ -43,7 +43,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Rows held while the widths of columns are measured; tables with more are listed a second time, so that memory stays
 /// small whatever their size.
@@ -87,6 +87,7 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
     let mut lister = Lister {
         plan,
         names,
+        names_until: None,
         choice,
         watched,
         lodger,
@@ -103,6 +104,7 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
         );
     }
     loop {
+        lister.names_until = None;
         let mut out = Pieces::new(out);
         match () {
             () if plan.dump.is_some() => lister.dump(&mut out)?,
@@ -124,6 +126,8 @@ const WRITING: &str = "cannot write to standard output";
 struct Lister<'a> {
     plan: &'a ListPlan,
     names: Names,
+    /// Until when names are waited for in this round; `None`: none was asked for yet.
+    names_until: Option<Instant>,
     choice: Arc<Choice>,
     /// The kernel half, when connections that ended are shown.
     watched: Option<Watched>,
@@ -318,7 +322,9 @@ impl Lister<'_> {
     }
 
     fn resolve(&mut self, hosts: FxHashSet<IpAddr>) {
-        let silent = self.names.resolve(hosts, names::PATIENCE);
+        // All names of a round together have this time, however many tables ask.
+        let until = *self.names_until.get_or_insert_with(|| Instant::now() + names::PATIENCE);
+        let silent = self.names.resolve(hosts, until.saturating_duration_since(Instant::now()));
         if silent > 0 {
             let seconds = names::PATIENCE.as_secs();
             self.note(format!(
