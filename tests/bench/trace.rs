@@ -255,8 +255,9 @@ fn lines_of_connections(path: &std::path::Path, truth: &Truth) -> Result<u64> {
     let mut count = 0;
     for line in BufReader::new(std::fs::File::open(path)?).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).to_uppercase();
-        // Why a connection ended is a word of its own in a line of JSON, and may be that it was closed.
-        let states = line.replace("\"ENETSTAT.END.REASON\":\"CLOSED\"", "");
+        // In a line of JSON other words say "closed", too: why a connection ended, and how often the peer's window was.
+        let states =
+            line.replace("\"ENETSTAT.END.REASON\":\"CLOSED\"", "").replace("ENETSTAT.WINDOW.CLOSED", "");
         let both = |one: &str, other: &str| states.contains(one) && states.contains(other);
         if both("LISTEN", "CLOSE") || both("TIME_WAIT", "CLOSE") {
             continue;
