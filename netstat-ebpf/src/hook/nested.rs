@@ -19,8 +19,7 @@
 //! Notes lie in a table by the socket's address, for all processors: where processes come in between, anything may run between
 //! two programs, in any order, and the process may even move to another processor; but one socket changes its state once at
 //! a time. Where two sockets share a place, or the last spare is left out, the event may be told twice, which the table
-//! recognises. (A single word of each processor would be quicker, and was tried: what an interrupt between two programs left
-//! in it made a spare believe that an event of the same socket had been told. One in some 500,000 was lost, and not counted.)
+//! recognises.
 
 use crate::maps::{LOSSES, NOTE_COUNT, NOTES, NUMBER, config};
 use crate::undisturbed::{has_preemptible_tracepoints, hold, release};
