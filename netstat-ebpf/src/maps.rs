@@ -21,15 +21,14 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
 
 /// Places for notes; a power of two. Enough that another socket seldom comes to the same while a process is stopped between
-/// two programs. The loader makes it small where there are no such processes.
+/// two programs.
 pub const NOTE_COUNT: u32 = 65536;
 
 /// Which events the first program of the transition hook has: see `hook::nested`.
 #[map]
 pub static NOTES: Array<[u64; 2]> = Array::with_max_entries(NOTE_COUNT, 0);
 
-/// A word for each processor: the event that the first program has, or, where tracepoints can be preempted, a place to make
-/// a number of an address in.
+/// A word for each processor to make a number of an address in.
 #[map]
 pub static NUMBER: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
