@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use netstat_common::TcpState::{self, Close, CloseWait, Established};
 use netstat_tests::json::Line;
 use netstat_tests::need::{Need, Tier, need};
+use netstat_tests::witness::Witness;
 use netstat_tests::{Actor, NetNs, Trace, churn, program, scale, sys};
 use std::io::Write;
 use std::process::Stdio;
@@ -232,6 +233,7 @@ fn processes_that_come_and_go_leave_no_wrong_owner_and_no_memory() -> Result<()>
     let count = scale("ENETSTAT_TEST_PROCESSES", 10_000)?;
     // What waits for a minute is there, and takes memory, for a minute.
     std::fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0").context("forbidding TIME_WAIT")?;
+    let witness = Witness::start()?;
     let trace = Trace::start(&tier, &["--keep-closed", "1"])?;
     let mut said = Vec::new();
     let mut sizes = Vec::new();
@@ -251,7 +253,9 @@ fn processes_that_come_and_go_leave_no_wrong_owner_and_no_memory() -> Result<()>
     }
     let output = trace.stop()?;
     let lines = output.lines()?;
-    crate::ensure_healthy(&output)?;
+    let unseen = witness.map(|witness| witness.unseen(&lines)).transpose()?.unwrap_or_default();
+    eprintln!("unseen by every program: {unseen:?}");
+    crate::ensure_healthy_but(&output, &unseen)?;
     let mut by_cookie = std::collections::HashMap::<u64, Vec<&Line>>::new();
     for line in &lines {
         by_cookie.entry(line.cookie.unwrap_or(0)).or_default().push(line);

@@ -22,6 +22,7 @@ pub mod sys;
 pub mod traffic;
 pub mod truth;
 pub mod watcher;
+pub mod witness;
 
 pub use actor::Actor;
 pub use json::Line;
