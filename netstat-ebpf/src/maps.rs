@@ -18,7 +18,17 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 /// How many records could not be sent, by [`Loss`], and how many events the spares of a hook took
 /// ([`SPARED`](netstat_common::loss::SPARED)).
 #[map]
-pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
+pub static LOSSES: PerCpuArray<Word> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
+
+/// Counts one in [`LOSSES`]; `false`: there is no such place. By one instruction, because an interrupt that comes between a
+/// load and a store may count a hundred, which the store would then undo.
+#[inline(always)]
+pub fn count(place: u32) -> bool {
+    let Some(word) = LOSSES.get_ptr(place) else { return false };
+    // SAFETY: this processor's word, which lives as long as the map.
+    unsafe { &*word }.add(1);
+    true
+}
 
 /// Places for notes; a power of two. Enough that another socket seldom comes to the same while a process is stopped between
 /// two programs.

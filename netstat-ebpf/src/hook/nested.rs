@@ -21,7 +21,7 @@
 //! a time. Where two sockets share a place, or the last spare is left out, the event may be told twice, which the table
 //! recognises.
 
-use crate::maps::{LOSSES, NOTE_COUNT, NOTES, NUMBER, config};
+use crate::maps::{NOTE_COUNT, NOTES, NUMBER, config, count};
 use crate::undisturbed::{has_preemptible_tracepoints, hold, release};
 use netstat_common::loss::SPARED;
 
@@ -81,7 +81,7 @@ pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
     if has_preemptible_tracepoints() {
         hold();
     }
-    if is_open(which, sk, to) && count() {
+    if is_open(which, sk, to) && count(SPARED) {
         work();
     }
     if has_preemptible_tracepoints() {
@@ -92,7 +92,7 @@ pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
 /// The last spare where processes come in between, of a kind that is not preempted.
 #[inline(always)]
 pub fn last(sk: u64, to: i32, work: impl FnOnce()) {
-    if is_open(config!(spares), sk, to) && count() {
+    if is_open(config!(spares), sk, to) && count(SPARED) {
         work();
     }
 }
@@ -112,15 +112,5 @@ fn is_open(which: u32, sk: u64, to: i32) -> bool {
         put(note, 0, number);
         put(note, 1, to as u64);
     }
-    true
-}
-
-/// Counts an event that a spare takes over.
-#[inline(always)]
-fn count() -> bool {
-    let Some(count) = LOSSES.get_ptr_mut(SPARED) else { return false };
-    // SAFETY: this processor's counter, which lives as long as the map.
-    let count = unsafe { &mut *count };
-    *count += 1;
     true
 }
