@@ -1,12 +1,20 @@
 //! What the programs of a single listing share with user space: they are an object of their own, so that a listing loads
 //! nothing that only a trace needs.
 //!
-//! Two things are read. Who holds which socket comes out of an iterator over all files, as [`RawHeld`] and
-//! [`RawHolder`]. Which TCP sockets there are is read from the kernel's table of connections, a piece at a time, into a
-//! [`Board`] that both halves map.
+//! Two things are read. Who holds which socket is told as [`RawHeld`] and [`RawHolder`], on the [`Board`] that both halves
+//! map, or as what an iterator writes. Which TCP sockets there are is read from the kernel's table of connections, a piece
+//! at a time, onto the [`Board`].
 
 /// Bytes of a socket that are copied whole: its `struct sock_common` up to the link of its chain.
 pub const COMMON: usize = 112;
+
+/// Bytes of these that hold everything but IPv6 addresses and the link.
+pub const BASE: usize = 56;
+
+/// Records of who holds what that one run puts onto the [`Board`], where places are otherwise; a power of two.
+pub const HELD_ROOM: u32 = 8192;
+
+const _: () = assert!(HELD_ROOM as usize * size_of::<RawHeld>() <= ROOM as usize * size_of::<RawPlace>());
 
 /// Sockets that one run of the program may put onto the [`Board`].
 pub const ROOM: u32 = 2048;
@@ -102,6 +110,13 @@ macro_rules! spots {
         pub struct Spots {
             /// Whether the inode of every socket is wanted; else that of sockets which are not connected.
             pub inodes: u32,
+            /// The kernel's number of a structure that begins with eight bytes of a number (`struct timespec64`): any address
+            /// may be taken for one of it, and read, where `bpf_rdonly_cast` is to be had (6.2 and later). 0: it is not.
+            pub eight_bytes: u32,
+            /// Which words of eight bytes of a socket's first [`BASE`] are wanted, a bit each.
+            pub words: u32,
+            /// A descriptor of the reader's own that is a socket: other sockets have the same operations.
+            pub own_socket: u32,
             $($(#[$doc])* pub $field: u32,)*
         }
 
@@ -116,7 +131,7 @@ macro_rules! spots {
             pub fn resolve(
                 mut lookup: impl FnMut(&str, &str) -> Option<u32>,
             ) -> Result<Self, (&'static str, &'static str)> {
-                Ok(Self { inodes: 0, $($field: lookup($in, $path).ok_or(($in, $path))?,)* })
+                Ok(Self { inodes: 0, eight_bytes: 0, words: 0, own_socket: 0, $($field: lookup($in, $path).ok_or(($in, $path))?,)* })
             }
         }
     };
@@ -127,6 +142,12 @@ spots! {
     task_comm = "task_struct"."comm";
     task_thread_pid = "task_struct"."thread_pid";
     task_nsproxy = "task_struct"."nsproxy";
+    task_files = "task_struct"."files";
+    files_fdt = "files_struct"."fdt";
+    fdtable_max_fds = "fdtable"."max_fds";
+    fdtable_fd = "fdtable"."fd";
+    file_op = "file"."f_op";
+    file_private_data = "file"."private_data";
     pid_level = "pid"."level";
     /// A `struct upid` of 16 bytes for each PID namespace, from the initial one inwards; the number comes first in it.
     pid_numbers = "pid"."numbers";
@@ -159,10 +180,26 @@ spots! {
 }
 
 impl Spots {
+    /// What is to stand in [`words`](Self::words).
+    pub fn words_of(&self) -> u32 {
+        let wanted = [
+            self.skc_daddr,
+            self.skc_rcv_saddr,
+            self.skc_hash,
+            self.skc_family,
+            self.skc_state,
+            self.skc_bound_dev_if,
+        ];
+        wanted.into_iter().fold(0, |words, at| words | 1 << (at / 8 & 31))
+    }
+
     /// Whether everything that is copied whole lies in the part that is copied, and every link at a multiple of 8.
     pub const fn fit(&self) -> bool {
+        const fn within(at: u32, size: u32, end: usize) -> bool {
+            at.is_multiple_of(if size > 8 { 8 } else { size }) && at as usize + size as usize <= end
+        }
         const fn ends(at: u32, size: u32) -> bool {
-            at.is_multiple_of(if size > 8 { 4 } else { size }) && at as usize + size as usize <= COMMON
+            within(at, size, BASE)
         }
         ends(self.skc_hash, 8)
             && self.skc_dport == self.skc_hash + 4
@@ -175,9 +212,9 @@ impl Spots {
             && ends(self.skc_state, 1)
             && ends(self.skc_bound_dev_if, 4)
             && ends(self.skc_net, 8)
-            && ends(self.skc_v6_daddr, 16)
-            && ends(self.skc_v6_rcv_saddr, 16)
-            && ends(self.skc_nulls_node, 8)
+            && within(self.skc_v6_daddr, 16, COMMON)
+            && within(self.skc_v6_rcv_saddr, 16, COMMON)
+            && within(self.skc_nulls_node, 8, COMMON)
     }
 }
 

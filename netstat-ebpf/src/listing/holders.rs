@@ -1,5 +1,7 @@
-//! Who holds which socket: the iterator over all files of all processes (`bpf_iter_task_file`, Linux 5.8).
+//! Who holds which socket, on kernels without `bpf_rdonly_cast` (6.2): the iterator over all files of all processes
+//! (`bpf_iter_task_file`, Linux 5.8).
 
+use super::iterator::{Meta, at};
 use crate::word::Word;
 use crate::{Address, read, spot};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_seq_write, bpf_sock_from_file};
@@ -13,13 +15,6 @@ pub struct TaskFile {
     task: Address,
     fd: u32,
     file: Address,
-}
-
-/// `struct bpf_iter_meta` (include/linux/bpf.h, 6.12).
-#[repr(C)]
-struct Meta {
-    seq: Address,
-    session: u64,
 }
 
 /// `TCP_CLOSE` and `TCP_LISTEN` (include/net/tcp_states.h).
@@ -129,13 +124,4 @@ fn write<T>(seq: Address, record: &T) -> bool {
 fn forget() {
     LAST.store(0);
     LAST_TASK.store(0);
-}
-
-/// A member of what the kernel passes. One by one: where there is no member, it may not be read.
-#[inline(always)]
-fn at<S, T: Copy>(base: *const S, offset: usize) -> T {
-    let member = base.cast::<u8>().wrapping_add(offset).cast::<T>();
-    // SAFETY: the verifier knows what `base` leads to, and that there is a member of this size at the offset; any bits of it
-    // are valid, an integer's or a pointer's. Volatile, so that one load it stays.
-    unsafe { member.read_volatile() }
 }

@@ -7,28 +7,25 @@
 //! `__inet_lookup_established` does (net/ipv4/inet_hashtables.c, 6.12). So a socket that stays where it is while its chain
 //! is read is never missed.
 
-use crate::{Address, read, spot};
+use crate::{Address, BOARD, has_loads, load, read, spot};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_loop, bpf_probe_read_kernel};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
 use core::ffi::c_void;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-use netstat_common::listing::{Board, CHAINS, COMMON, ROOM, RawPlace};
-
-/// `BPF_F_MMAPABLE`.
-const MAPPED: u32 = 1 << 10;
-
-/// What both halves see.
-#[map]
-static BOARD: Array<Board> = Array::with_max_entries(1, MAPPED);
+use netstat_common::AF_INET6;
+use netstat_common::listing::{BASE, Board, CHAINS, COMMON, ROOM, RawPlace};
 
 /// Where a run is. In a map, so that the verifier takes none of it for known: it need not follow each turn of the loop.
 #[map]
 static WALK: Array<Walk> = Array::with_max_entries(1, 0);
 
-/// Chains whose heads are read at once: one line of the processor's cache.
-const GROUP: u64 = 8;
+/// Chains whose heads are read at once.
+const GROUP: u64 = 64;
+
+/// Sockets that are loaded at once.
+const WARM: u32 = 8;
 
 /// How often a chain is read that changes meanwhile.
 const ATTEMPTS: u32 = 16;
@@ -51,6 +48,8 @@ struct Walk {
     chain: u64,
     /// Chains there are.
     chains: u64,
+    /// The group that comes after the one in [`heads`](Self::heads), by its first chain.
+    group: u64,
     /// Link that is next; odd: the chain has ended, or none was begun.
     link: u64,
     /// Family that is wanted.
@@ -65,6 +64,16 @@ struct Walk {
     full: u32,
     faults: u32,
     unused: u32,
+    /// Chains of the group that have sockets and were not begun, a bit each; and of these, those that are not [`warm`].
+    filled: u64,
+    cold: u64,
+    /// Chains that are begun until the next are made warm.
+    lukewarm: u32,
+    unused2: u32,
+    /// Made of what [`warm`] has loaded, so that it is.
+    warmth: u64,
+    /// Where [`warm`] is.
+    links: [u64; WARM as usize],
     /// The group that was looked at last.
     heads: [u64; GROUP as usize],
 }
@@ -87,6 +96,8 @@ pub fn walk(_: *const c_void) -> i32 {
     walk.torn = 0;
     walk.full = 0;
     walk.faults = 0;
+    walk.filled = 0;
+    walk.group = walk.chain;
     if find(walk).is_some() {
         // SAFETY: `turn` has the type that the helper calls, and needs nothing of what is passed to it.
         unsafe { bpf_loop(TURNS, turn as *mut c_void, null_mut(), 0) };
@@ -134,17 +145,41 @@ fn chain(walk: &mut Walk) -> i64 {
         walk.chain += 1;
         walk.attempts = 0;
     }
-    let from = walk.chain;
-    if from >= walk.chains {
+    if walk.filled == 0 {
+        return next_group(walk);
+    }
+    if has_loads() {
+        if walk.lukewarm == 0 {
+            warm(walk);
+        }
+        walk.lukewarm -= 1;
+    }
+    let at = place_of(walk.filled);
+    walk.filled &= walk.filled - 1;
+    walk.chain = walk.group - GROUP + at;
+    walk.link = head(walk, at);
+    walk.before = walk.count;
+    walk.attempts = 1;
+    0
+}
+
+/// Reads the heads of the next chains.
+#[inline(always)]
+fn next_group(walk: &mut Walk) -> i64 {
+    let group = walk.group;
+    walk.chain = group;
+    if group >= walk.chains {
         return 1;
     }
-    let first = from & (GROUP - 1);
-    let heads = (walk.table + (from - first) * 8) as Address;
+    // A run may begin within a group.
+    let first = group & (GROUP - 1);
+    let base = group - first;
+    walk.group = base + GROUP;
+    let heads = (walk.table + base * 8) as Address;
     // SAFETY: the words have room for what is copied, and the helper checks the address that it copies from.
     let failed = unsafe { bpf_probe_read_kernel(walk.heads.as_mut_ptr().cast(), GROUP as u32 * 8, heads) };
     if failed != 0 {
         walk.faults += 1;
-        walk.chain = from - first + GROUP;
         return 0;
     }
     // Without branches, which the verifier would follow one by one. An empty chain is its end alone, an odd number.
@@ -154,23 +189,75 @@ fn chain(walk: &mut Walk) -> i64 {
         filled |= (!walk.heads[index as usize] & 1) << index;
         index += 1;
     }
-    filled &= 0xff << first;
-    if filled == 0 {
-        walk.chain = from - first + GROUP;
-        return 0;
+    // A table has 2 chains at least, and a power of two.
+    if walk.chains < GROUP {
+        filled &= (1 << (walk.chains & (GROUP - 1))) - 1;
     }
-    let lowest = filled & filled.wrapping_neg();
-    // Which bit that is, in three bits.
-    let ones = (lowest >> 1 | lowest >> 3 | lowest >> 5 | lowest >> 7) & 1;
-    let twos = (lowest >> 2 | lowest >> 3 | lowest >> 6 | lowest >> 7) & 1;
-    let fours = (lowest >> 4 | lowest >> 5 | lowest >> 6 | lowest >> 7) & 1;
-    let at = ones | twos << 1 | fours << 2;
-    walk.chain = from - first + at;
-    // The compiler knows that it is below 8, and would not say so; verifiers before 6.x take no word of its for it.
-    walk.link = walk.heads[(core::hint::black_box(at) & (GROUP - 1)) as usize];
-    walk.before = walk.count;
-    walk.attempts = 1;
+    filled &= u64::MAX << first;
+    walk.filled = filled;
+    walk.cold = filled;
+    walk.lukewarm = 0;
     0
+}
+
+/// Number of the lowest bit in `bits`, of which there must be one.
+#[inline(always)]
+fn place_of(bits: u64) -> u64 {
+    /// Each six bits of it in a row are another number.
+    const SEQUENCE: u64 = 0x03f7_9d71_b4cb_0a89;
+    static PLACES: [u8; 64] = {
+        let mut places = [0; 64];
+        let mut index = 0;
+        while index < 64 {
+            places[((SEQUENCE << index) >> 58) as usize] = index as u8;
+            index += 1;
+        }
+        places
+    };
+    let lowest = bits & bits.wrapping_neg();
+    let row = (core::hint::black_box(lowest.wrapping_mul(SEQUENCE) >> 58) & 63) as usize;
+    // SAFETY: one of the array's; volatile, so that one load it stays.
+    u64::from(unsafe { PLACES.as_ptr().wrapping_add(row).read_volatile() })
+}
+
+/// The head of a chain of the group.
+#[inline(always)]
+fn head(walk: &Walk, at: u64) -> u64 {
+    // The compiler may know that it is below, and would not say so to the verifier.
+    let at = (core::hint::black_box(at) & (GROUP - 1)) as usize;
+    // SAFETY: one of the array's; volatile, so that one load it stays.
+    unsafe { walk.heads.as_ptr().wrapping_add(at).read_volatile() }
+}
+
+/// Loads what will be read of the first sockets of the next chains, so that the processor waits for many of them at once: the
+/// first touch of each, which finds the page, before the others.
+#[inline(always)]
+fn warm(walk: &mut Walk) {
+    let mut warmth = 0u64;
+    let mut count = 0;
+    while count < WARM && walk.cold != 0 {
+        let link = head(walk, place_of(walk.cold));
+        walk.cold &= walk.cold - 1;
+        // SAFETY: one of the array's; volatile, so that it stays in memory, where the verifier takes none of it for known.
+        unsafe { walk.links.as_mut_ptr().wrapping_add(count as usize).write_volatile(link) };
+        warmth ^= load::<u64>(link);
+        count += 1;
+    }
+    walk.lukewarm = count;
+    count = 0;
+    while count < WARM && count < walk.lukewarm {
+        // SAFETY: as above.
+        let link = unsafe { walk.links.as_ptr().wrapping_add(count as usize).read_volatile() };
+        let sock = link.wrapping_sub(spot!(skc_nulls_node) as u64);
+        let field = |at: usize| u64::from(load::<u32>(sock.wrapping_add(at as u64)));
+        warmth ^= field(spot!(skc_hash))
+            ^ field(spot!(tcp_rcv_nxt))
+            ^ field(spot!(tcp_copied_seq))
+            ^ field(spot!(tcp_write_seq))
+            ^ field(spot!(tcp_snd_una));
+        count += 1;
+    }
+    walk.warmth = warmth;
 }
 
 /// Begins a chain again that changed while it was read.
@@ -199,28 +286,53 @@ fn socket(walk: &mut Walk) -> i64 {
     // The index is below the number of places, so the place is one of the board; no reference to it exists.
     let place =
         board.cast::<u8>().wrapping_add(offset_of!(Board, places)).cast::<RawPlace>().wrapping_add(at);
-    let sock = walk.link.wrapping_sub(spot!(skc_nulls_node) as u64) as Address;
-    // SAFETY: the place has room for what is copied, and the helper checks the address that it copies from.
-    let failed = unsafe { bpf_probe_read_kernel(place.cast(), COMMON as u32, sock) };
-    if failed != 0 {
-        // What comes behind it cannot be known: as in a chain that changed.
-        return again(walk);
+    let link = walk.link;
+    let sock = link.wrapping_sub(spot!(skc_nulls_node) as u64) as Address;
+    if has_loads() {
+        let at = sock as u64;
+        walk.link = load(link);
+        // No link is zero: nothing is mapped there.
+        if walk.link == 0 {
+            return again(walk);
+        }
+        if load::<u64>(at + spot!(skc_net) as u64) != walk.net {
+            return 0;
+        }
+        let mut word = 0;
+        while word < BASE / 8 {
+            if spot!(words) >> word & 1 != 0 {
+                put(place, offset_of!(RawPlace, common) + word * 8, load::<u64>(at + word as u64 * 8));
+            }
+            word += 1;
+        }
+    } else {
+        // SAFETY: the place has room for what is copied, and the helper checks the address that it copies from.
+        let failed = unsafe { bpf_probe_read_kernel(place.cast(), COMMON as u32, sock) };
+        if failed != 0 {
+            // What comes behind it cannot be known: as in a chain that changed.
+            return again(walk);
+        }
+        walk.link = copied(place, spot!(skc_nulls_node));
+        if copied::<u64>(place, spot!(skc_net)) != walk.net {
+            return 0;
+        }
     }
-    walk.link = copied(place, spot!(skc_nulls_node));
-    if copied::<u64>(place, spot!(skc_net)) != walk.net {
+    let family: u16 = copied(place, spot!(skc_family));
+    if walk.family != 0 && u32::from(family) != walk.family {
         return 0;
     }
-    if walk.family != 0 && u32::from(copied::<u16>(place, spot!(skc_family))) != walk.family {
-        return 0;
+    if has_loads() && family == AF_INET6 {
+        address6(place, sock, spot!(skc_v6_daddr));
+        address6(place, sock, spot!(skc_v6_rcv_saddr));
     }
     let words = match copied::<u8>(place, spot!(skc_state)) {
-        TIME_WAIT => [u32::from(read::<u8>(sock, spot!(tw_substate)).unwrap_or(TIME_WAIT)), 0, 0, 0],
+        TIME_WAIT => [u32::from(field::<u8>(sock, spot!(tw_substate)).unwrap_or(TIME_WAIT)), 0, 0, 0],
         NEW_SYN_RECV => [0; 4],
         _ => [
-            read(sock, spot!(tcp_rcv_nxt)).unwrap_or(0),
-            read(sock, spot!(tcp_copied_seq)).unwrap_or(0),
-            read(sock, spot!(tcp_write_seq)).unwrap_or(0),
-            read(sock, spot!(tcp_snd_una)).unwrap_or(0),
+            field(sock, spot!(tcp_rcv_nxt)).unwrap_or(0),
+            field(sock, spot!(tcp_copied_seq)).unwrap_or(0),
+            field(sock, spot!(tcp_write_seq)).unwrap_or(0),
+            field(sock, spot!(tcp_snd_una)).unwrap_or(0),
         ],
     };
     put(place, offset_of!(RawPlace, words), words);
@@ -228,6 +340,20 @@ fn socket(walk: &mut Walk) -> i64 {
     put(place, offset_of!(RawPlace, common) + spot!(skc_nulls_node), sock as u64);
     walk.count = count + 1;
     0
+}
+
+/// A field that is not copied with the rest.
+#[inline(always)]
+fn field<T: Copy>(sock: Address, at: usize) -> Option<T> {
+    if has_loads() { Some(load(sock as u64 + at as u64)) } else { read(sock, at) }
+}
+
+/// Copies an address of IPv6.
+#[inline(always)]
+fn address6(place: *mut RawPlace, sock: Address, at: usize) {
+    let common = offset_of!(RawPlace, common);
+    put(place, common + at, load::<u64>(sock as u64 + at as u64));
+    put(place, common + at + 8, load::<u64>(sock as u64 + at as u64 + 8));
 }
 
 /// A field of what was copied.

@@ -204,7 +204,7 @@ impl std::fmt::Display for At {
 
 /// The object with its calls of [`KFUNCS`] completed: the number that holds the place of each becomes the kernel's. Those
 /// without a number are left as they are, and no program comes to the calls.
-fn with_kfuncs(object: &[u8], numbers: [Option<u32>; KFUNCS.len()]) -> Vec<u8> {
+pub fn with_kfuncs(object: &[u8], numbers: [Option<u32>; KFUNCS.len()]) -> Vec<u8> {
     // `call NUMBER`, of a helper and of a kernel function (`BPF_PSEUDO_KFUNC_CALL`, include/uapi/linux/bpf.h, 6.12).
     const HELPER: [u8; 4] = [0x85, 0, 0, 0];
     const KFUNC: [u8; 4] = [0x85, 0x20, 0, 0];

@@ -50,7 +50,7 @@ pub fn pass(mut file: impl Read, take: &mut dyn FnMut(Told)) -> io::Result<()> {
 }
 
 /// Reads a record; `None`: of no known kind.
-fn told(bytes: &[u8]) -> Option<Told> {
+pub(super) fn told(bytes: &[u8]) -> Option<Told> {
     match u32_at(bytes, offset_of!(RawHeld, kind)) {
         HELD => Some(Told::Socket {
             fd: u32_at(bytes, offset_of!(RawHeld, fd)),

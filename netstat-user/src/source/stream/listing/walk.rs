@@ -6,12 +6,17 @@
 //! are not told.
 
 use super::Listing;
+use super::holders::{self, Told};
 use crate::kernel::Refusal;
 use crate::model::{Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKind};
 use aya::Ebpf;
 use aya::maps::Map;
 use aya::programs::{Program, ProgramError, RawTracePointRunOptions, TestRun};
-use netstat_common::listing::{BOARD_HEAD, Board as Raw, COMMON, ROOM, RawPlace, Spots, key};
+use netstat_common::listing::{
+    BOARD_HEAD, Board as Raw, COMMON, HELD_ROOM, ROOM, RawHeld, RawPlace, Spots, key,
+};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
 use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
@@ -19,6 +24,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// How often a chain that changes is given to the kernel half, which itself tries several times.
 const PATIENCE: u32 = 100;
+
+/// Bytes of a record of who holds what.
+const RECORD: usize = size_of::<RawHeld>();
 
 /// Why a walk ended before the table did.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +90,32 @@ impl Board {
         unsafe { std::slice::from_raw_parts(first, count.min(ROOM) as usize) }
     }
 
+    /// Gives what an iteration tells, which puts it here, to its end. A process that was told may be told again.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(super) fn pass(&self, mut file: File, take: &mut dyn FnMut(Told)) -> io::Result<()> {
+        loop {
+            self.word(offset_of!(Raw, count)).store(0, Ordering::Release);
+            // It has nothing to say that way, but each call lets it go on.
+            let done = match file.read(&mut [0; RECORD]) {
+                Ok(count) => count == 0,
+                // There was no more room.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => false,
+                Err(error) => return Err(error),
+            };
+            let count = self.word(offset_of!(Raw, count)).load(Ordering::Acquire);
+            let first = self.0.start.cast::<u8>().wrapping_add(BOARD_HEAD).cast::<[u8; RECORD]>();
+            // SAFETY: as in `places`: so many records lie there, whose bytes may be any; the kernel half writes only in the call
+            // above.
+            let records = unsafe { std::slice::from_raw_parts(first, count.min(HELD_ROOM) as usize) };
+            records.iter().filter_map(|bytes| holders::told(bytes)).for_each(&mut *take);
+            if done {
+                return Ok(());
+            }
+        }
+    }
+
     fn word(&self, at: usize) -> &AtomicU32 {
         let word = self.0.start.cast::<u8>().wrapping_add(at).cast();
         // SAFETY: an aligned word of the mapping (`at` is the offset of a member), which lives as long as `self`.
@@ -115,9 +149,8 @@ impl Listing {
             Some(Family::V4) => netstat_common::AF_INET,
             Some(Family::V6) => netstat_common::AF_INET6,
         };
-        let (Some(board), Some(Program::RawTracePoint(program))) =
-            (&self.board, self.ebpf.program_mut(super::WALK))
-        else {
+        let board = &self.board;
+        let Some(Program::RawTracePoint(program)) = self.ebpf.program_mut(super::WALK) else {
             return Err(WalkError::NoTable);
         };
         board.word(offset_of!(Raw, family)).store(family.into(), Ordering::Relaxed);
