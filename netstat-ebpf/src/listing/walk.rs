@@ -25,7 +25,7 @@ static WALK: Array<Walk> = Array::with_max_entries(1, 0);
 const GROUP: u64 = 64;
 
 /// Sockets that are loaded at once.
-const WARM: u32 = 8;
+const WARM: u32 = 16;
 
 /// How often a chain is read that changes meanwhile.
 const ATTEMPTS: u32 = 16;
@@ -183,12 +183,13 @@ fn next_group(walk: &mut Walk) -> i64 {
         return 0;
     }
     // Without branches, which the verifier would follow one by one. An empty chain is its end alone, an odd number.
-    let mut filled = 0u64;
-    let mut index = 0;
-    while index < GROUP {
-        filled |= (!walk.heads[index as usize] & 1) << index;
-        index += 1;
+    let mut empty = 0u64;
+    let mut index = GROUP;
+    while index > 0 {
+        index -= 1;
+        empty = empty << 1 | walk.heads[index as usize] & 1;
     }
+    let mut filled = !empty;
     // A table has 2 chains at least, and a power of two.
     if walk.chains < GROUP {
         filled &= (1 << (walk.chains & (GROUP - 1))) - 1;

@@ -1,5 +1,6 @@
 //! When a listing loads programs of its own into the kernel: on hosts with so many sockets that it pays.
 
+use super::lean::Lean;
 use crate::args::plan::{ListPlan, ListTier, Which};
 use crate::kernel::{Refusal, caps};
 use crate::model::{Family, Protocol, SockRow};
@@ -11,10 +12,10 @@ use std::path::Path;
 use std::rc::Rc;
 
 /// TCP sockets of a namespace above which the walk over the kernel's table is cheaper than sock_diag, loading included.
-const MANY_SOCKETS: u64 = 12_000;
+const MANY_SOCKETS: u64 = 7_000;
 
 /// Open files of the host above which one pass by the kernel's iterator is cheaper than one over /proc, loading included.
-const MANY_FILES: u64 = 6_000;
+const MANY_FILES: u64 = 4_000;
 
 /// IPv6 rows that are kept while IPv4's are given, so that the table need not be walked again for them.
 const KEPT: usize = 4096;
@@ -32,6 +33,8 @@ pub struct Fast {
     sockets: usize,
     /// Rows of IPv6 that the last walk for IPv4 met, if those are all.
     kept: Rc<RefCell<Option<Vec<Walked>>>>,
+    /// Where the rows that are given will be looked up.
+    sought: Rc<RefCell<Option<Rc<Lean>>>>,
 }
 
 /// A row and the socket's key.
@@ -105,7 +108,7 @@ impl Fast {
         };
         let (listing, sockets) = (Rc::new(RefCell::new(listing)), sockets as usize);
         let by_key = walks && holds && !inodes;
-        Ok(Some(Self { listing, walks, holds, by_key, sockets, kept: Rc::default() }))
+        Ok(Some(Self { listing, walks, holds, by_key, sockets, kept: Rc::default(), sought: Rc::default() }))
     }
 
     /// Gives the rows of a family that are no listeners; see [`Listing::rows`].
@@ -116,15 +119,21 @@ impl Fast {
         each: &mut dyn FnMut(&SockRow, u64),
     ) -> Result<(), WalkError> {
         let Ok(mut listing) = self.listing.try_borrow_mut() else { return Err(WalkError::NoTable) };
+        let sought = self.sought.borrow().clone();
+        let mut soon = |key| {
+            if let Some(lean) = &sought {
+                lean.warm(key);
+            }
+        };
         if family == Family::V6 {
             if let Some(kept) = self.kept.take() {
                 kept.iter().for_each(|(row, sock)| each(row, *sock));
                 return Ok(());
             }
-            return listing.rows(netns, Some(family), each);
+            return listing.rows(netns, Some(family), &mut soon, each);
         }
         let mut kept = Some(Vec::new());
-        listing.rows(netns, None, &mut |row, sock| {
+        listing.rows(netns, None, &mut soon, &mut |row, sock| {
             if row.family == family {
                 each(row, sock);
             } else if kept.as_ref().is_some_and(|kept| kept.len() >= KEPT) {
@@ -145,6 +154,11 @@ impl Fast {
     /// Whether a namespace has IPv6 sockets that are no listeners, of which there are `listeners`.
     pub fn may_have_v6(listeners: u64) -> bool {
         Counts::here(Path::new("/proc")).is_none_or(|counts| counts.v6 > listeners || counts.time_wait > 0)
+    }
+
+    /// From now on rows are given to be looked up in `lean`.
+    pub fn seek_in(&self, lean: &Rc<Lean>) {
+        self.sought.replace(Some(lean.clone()));
     }
 
     /// Sockets that were counted when this was loaded.

@@ -14,6 +14,7 @@ use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
+use std::rc::Rc;
 
 /// The result of one pass over the files of all processes, by inode.
 #[derive(Default)]
@@ -33,7 +34,7 @@ pub struct Holders {
     /// Processes that could not be looked at.
     denied: u64,
     /// In place of all that, when nothing but a program is shown.
-    lean: Option<Lean>,
+    lean: Option<Rc<Lean>>,
     /// This is the result of a pass.
     asked: bool,
 }
@@ -81,7 +82,7 @@ impl Holders {
     }
 
     /// What is shown alone.
-    pub fn lean(lean: Lean) -> Self {
+    pub fn lean(lean: Rc<Lean>) -> Self {
         Self { lean: Some(lean), ..Self::default() }
     }
 

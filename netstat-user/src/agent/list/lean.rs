@@ -6,6 +6,7 @@ use crate::source::owner;
 use crate::source::stream::listing::holders::Told;
 use rustc_hash::FxHashMap;
 use std::path::Path;
+use std::rc::Rc;
 
 /// A socket that is held; a key of 0 marks a free slot. Sixteen bytes, so that a look-up meets one line of the processor's
 /// cache.
@@ -45,7 +46,7 @@ pub struct Lean {
 
 impl Lean {
     /// Looks at the files of all processes. `None`: the kernel does not tell.
-    pub fn find(fast: &Fast, proc: &Path) -> Option<Self> {
+    pub fn find(fast: &Fast, proc: &Path) -> Option<Rc<Self>> {
         let mut lean = Self::with_room(fast.sockets());
         let mut current = None;
         let told = fast.holders(&mut |told| match told {
@@ -67,7 +68,14 @@ impl Lean {
                 lean.processes.get(shared.first as usize).map(|one| one.1.clone()).unwrap_or_default();
             shared.text.extend_from_slice(format!(" +{}", shared.others).as_bytes());
         }
+        let lean = Rc::new(lean);
+        fast.seek_in(&lean);
         Some(lean)
+    }
+
+    /// Makes the processor fetch where `key` will be looked up.
+    pub fn warm(&self, key: u64) {
+        std::hint::black_box(self.slots.get(self.place(key)).map(|slot| slot.key));
     }
 
     fn with_room(sockets: usize) -> Self {
@@ -125,12 +133,17 @@ impl Lean {
     /// The slot of a key that is not 0: the one that has it, or a free one.
     fn slot(&self, key: u64) -> usize {
         let mask = self.slots.len().wrapping_sub(1);
-        // Fibonacci hashing: inodes follow each other.
-        let mut at = (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 24) as usize & mask;
+        let mut at = self.place(key);
         while self.slots.get(at).is_some_and(|slot| slot.key != key && slot.key != 0) {
             at = (at + 1) & mask;
         }
         at
+    }
+
+    /// The slot at which the search for a key begins.
+    fn place(&self, key: u64) -> usize {
+        // Fibonacci hashing: inodes follow each other.
+        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 24) as usize & self.slots.len().wrapping_sub(1)
     }
 
     fn grow(&mut self) {

@@ -50,6 +50,9 @@ pub const OBJECT_BUILD: Option<&str> = option_env!("ENETSTAT_OBJECT_BUILD");
 /// Beginnings of the names of programs that see calls and lives of processes, and resets.
 const CALLS: [&str; 7] = ["accept_", "connect_", "life_", "send_", "receive_", "taken_", "reset_"];
 
+/// Beginning of the names of the programs that have spares.
+const SPARED_HOOK: &str = "state_";
+
 /// What to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -139,6 +142,8 @@ pub struct Losses {
     /// program out. Those that the hook's spares took are not in it. Known since Linux 5.12 for typed hooks, since 6.3 for
     /// others; 0 where it is not known.
     pub skipped: u64,
+    /// The same by program, those that were left out.
+    pub skipped_by: Vec<(String, u64)>,
     /// Events that the spares of a hook took. Nothing was lost with them.
     pub spared: u64,
 }
@@ -169,6 +174,12 @@ impl std::fmt::Display for Losses {
             let comma = if index > 0 { ", " } else { "" };
             write!(f, "{comma}{reason}: {count}")?;
         }
+        for (index, (program, count)) in self.skipped_by.iter().enumerate() {
+            write!(f, "{}{program} {count}", if index == 0 { " (" } else { ", " })?;
+        }
+        if !self.skipped_by.is_empty() {
+            write!(f, ")")?;
+        }
         Ok(())
     }
 }
@@ -196,8 +207,8 @@ pub struct Control {
     resets: ResetNames,
     /// Passes on what the kernel half logged.
     flush: Option<Box<dyn FnMut() + Send + Sync>>,
-    /// Where /proc tells about the loaded programs.
-    programs: Vec<PathBuf>,
+    /// The loaded programs whose being left out loses events, by name, and where /proc tells about them.
+    programs: Vec<(String, PathBuf)>,
     /// Holds the programs and their attachments.
     ebpf: Ebpf,
 }
@@ -219,9 +230,9 @@ impl Stream {
         let loaded = ebpf
             .programs()
             .filter(|(name, _)| !name.contains("_spare") && !CALLS.iter().any(|call| name.starts_with(call)));
-        let loaded = loaded.filter_map(|(_, program)| program.fd().ok());
-        let programs =
-            loaded.map(|fd| format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd()).into()).collect();
+        let loaded = loaded.filter_map(|(name, program)| Some((name, program.fd().ok()?)));
+        let place = |fd: i32| PathBuf::from(format!("/proc/self/fdinfo/{fd}"));
+        let programs = loaded.map(|(name, fd)| (name.to_owned(), place(fd.as_fd().as_raw_fd()))).collect();
         Ok(Self {
             ring,
             control: Control {
@@ -314,11 +325,19 @@ impl Control {
             flush();
         }
         // Before the spares' own count, so that an event between the two is not taken for lost.
-        let skipped: u64 =
-            self.programs.iter().filter_map(|path| skipped(&std::fs::read_to_string(path).ok()?)).sum();
+        let skipped = |(name, path): &(String, PathBuf)| {
+            Some((name.clone(), skipped(&std::fs::read_to_string(path).ok()?)?))
+        };
+        let mut skipped_by: Vec<_> = self.programs.iter().filter_map(skipped).collect();
         let spared = self.losses.get(&SPARED, 0);
         let spared = spared.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?.iter().sum();
-        let mut losses = Losses { skipped: skipped.saturating_sub(spared), spared, ..Losses::default() };
+        // The others have no spares.
+        for (_, count) in skipped_by.iter_mut().filter(|(name, _)| name.starts_with(SPARED_HOOK)) {
+            *count = count.saturating_sub(spared);
+        }
+        skipped_by.retain(|(_, count)| *count > 0);
+        let skipped = skipped_by.iter().map(|(_, count)| count).sum();
+        let mut losses = Losses { skipped, skipped_by, spared, ..Losses::default() };
         for (index, counts) in losses.by.iter_mut().enumerate() {
             let values = self.losses.get(&(index as u32), 0);
             *counts = values.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?.to_vec();

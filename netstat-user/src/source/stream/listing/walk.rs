@@ -25,6 +25,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// How often a chain that changes is given to the kernel half, which itself tries several times.
 const PATIENCE: u32 = 100;
 
+/// How many rows before a row its key is told.
+const AHEAD: usize = 12;
+
 /// Bytes of a record of who holds what.
 const RECORD: usize = size_of::<RawHeld>();
 
@@ -136,12 +139,15 @@ impl Listing {
     /// As with sock_diag, each row was true at its moment, and the whole is not a snapshot; but a socket that stays is
     /// neither missed nor doubled, whatever comes and goes around it.
     ///
+    /// `soon` gets the key of a row some rows before, so that what will be needed for it can be fetched.
+    ///
     /// # Errors
     /// See [`WalkError`]. Rows that were given are right.
     pub fn rows(
         &mut self,
         netns: u32,
         family: Option<Family>,
+        soon: &mut dyn FnMut(u64),
         each: &mut dyn FnMut(&SockRow, u64),
     ) -> Result<(), WalkError> {
         let family = match family {
@@ -170,7 +176,11 @@ impl Listing {
             if chains == 0 {
                 return Err(WalkError::NoTable);
             }
-            for place in board.places(count) {
+            let places = board.places(count);
+            for (index, place) in places.iter().enumerate() {
+                if let Some(later) = places.get(index + AHEAD) {
+                    soon(key_of(later, &self.spots));
+                }
                 match row(place, &self.spots, netns) {
                     Ok(Some((row, sock))) => each(&row, sock),
                     // A socket that was given back and not yet used again.
@@ -239,8 +249,12 @@ fn row(place: &RawPlace, spots: &Spots, netns: u32) -> Result<Option<(SockRow, u
         cgroup: None,
         totals: None,
     };
-    let number = |at| u64::from_ne_bytes(array_at(common, at));
-    Ok(Some((row, key(number(spots.skc_nulls_node), number(spots.skc_hash)))))
+    Ok(Some((row, key_of(place, spots))))
+}
+
+fn key_of(place: &RawPlace, spots: &Spots) -> u64 {
+    let number = |at| u64::from_ne_bytes(array_at(&place.common, at));
+    key(number(spots.skc_nulls_node), number(spots.skc_hash))
 }
 
 fn array_at<const N: usize>(bytes: &[u8; COMMON], at: u32) -> [u8; N] {
