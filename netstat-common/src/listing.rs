@@ -11,6 +11,9 @@ pub const COMMON: usize = 112;
 /// Bytes of these that hold everything but IPv6 addresses and the link.
 pub const BASE: usize = 56;
 
+/// See [`Spots::warm`].
+pub const WARM: u32 = 16;
+
 /// Records of who holds what that one run puts onto the [`Board`], where places are otherwise; a power of two.
 pub const HELD_ROOM: u32 = 8192;
 
@@ -115,6 +118,8 @@ macro_rules! spots {
             pub eight_bytes: u32,
             /// Which words of eight bytes of a socket's first [`BASE`] are wanted, a bit each.
             pub words: u32,
+            /// Sockets that are loaded at once, before they are read: [`WARM`] at most. The more, the longer the verifier takes.
+            pub warm: u32,
             /// A descriptor of the reader's own that is a socket: other sockets have the same operations.
             pub own_socket: u32,
             $($(#[$doc])* pub $field: u32,)*
@@ -131,7 +136,7 @@ macro_rules! spots {
             pub fn resolve(
                 mut lookup: impl FnMut(&str, &str) -> Option<u32>,
             ) -> Result<Self, (&'static str, &'static str)> {
-                Ok(Self { inodes: 0, eight_bytes: 0, words: 0, own_socket: 0, $($field: lookup($in, $path).ok_or(($in, $path))?,)* })
+                Ok(Self { inodes: 0, eight_bytes: 0, words: 0, warm: 0, own_socket: 0, $($field: lookup($in, $path).ok_or(($in, $path))?,)* })
             }
         }
     };

@@ -1,6 +1,7 @@
 //! What makes, changes and ends request and timewait sockets: functions of the kernel, or else the timers that each of
 //! them has.
 
+use super::nested;
 use crate::emit::lost;
 use crate::handle::mini;
 use crate::maps::offset;
@@ -153,11 +154,30 @@ fn happens(timer: Address, what: Mini) -> i32 {
 /// that falls into the same slot of the timer wheel no timer event tells, but the segment is thrown away.
 #[btf_tracepoint(function = "kfree_skb")]
 pub fn discarded_btf(ctx: BtfTracePointContext) -> i32 {
-    let socket: Address = ctx.arg(3);
-    if !socket.is_null() && typed::<u8>(socket, offset!(skc_state)) == TcpState::TimeWait as u8 {
-        mini::timewait_at(socket, Mini::Goes);
+    if let Some(socket) = discarded(&ctx) {
+        nested::first(socket as u64, DISCARDED, || mini::timewait_at(socket, Mini::Goes));
     }
     0
+}
+
+/// For what [`discarded_btf`] is left out of, which any process and any interrupt calls: see [`nested`].
+#[btf_tracepoint(function = "kfree_skb")]
+pub fn discarded_btf_spare(ctx: BtfTracePointContext) -> i32 {
+    if let Some(socket) = discarded(&ctx) {
+        nested::spare_of_few(socket as u64, DISCARDED, || mini::timewait_at(socket, Mini::Goes));
+    }
+    0
+}
+
+/// In a note, in place of a state that is reached.
+const DISCARDED: i32 = 0x100;
+
+/// The timewait socket that a segment was for.
+#[inline(always)]
+fn discarded(ctx: &BtfTracePointContext) -> Option<Address> {
+    let socket: Address = ctx.arg(3);
+    let is_one = !socket.is_null() && typed::<u8>(socket, offset!(skc_state)) == TcpState::TimeWait as u8;
+    is_one.then_some(socket)
 }
 
 /// See [`timer_start_btf`].

@@ -15,7 +15,7 @@ use core::ffi::c_void;
 use core::mem::offset_of;
 use core::ptr::null_mut;
 use netstat_common::AF_INET6;
-use netstat_common::listing::{BASE, Board, CHAINS, COMMON, ROOM, RawPlace};
+use netstat_common::listing::{BASE, Board, CHAINS, COMMON, ROOM, RawPlace, WARM};
 
 /// Where a run is. In a map, so that the verifier takes none of it for known: it need not follow each turn of the loop.
 #[map]
@@ -23,9 +23,6 @@ static WALK: Array<Walk> = Array::with_max_entries(1, 0);
 
 /// Chains whose heads are read at once.
 const GROUP: u64 = 64;
-
-/// Sockets that are loaded at once.
-const WARM: u32 = 16;
 
 /// How often a chain is read that changes meanwhile.
 const ATTEMPTS: u32 = 16;
@@ -148,7 +145,7 @@ fn chain(walk: &mut Walk) -> i64 {
     if walk.filled == 0 {
         return next_group(walk);
     }
-    if has_loads() {
+    if has_loads() && spot!(warm) != 0 {
         if walk.lukewarm == 0 {
             warm(walk);
         }
@@ -236,7 +233,7 @@ fn head(walk: &Walk, at: u64) -> u64 {
 fn warm(walk: &mut Walk) {
     let mut warmth = 0u64;
     let mut count = 0;
-    while count < WARM && walk.cold != 0 {
+    while count < WARM && count < spot!(warm) as u32 && walk.cold != 0 {
         let link = head(walk, place_of(walk.cold));
         walk.cold &= walk.cold - 1;
         // SAFETY: one of the array's; volatile, so that it stays in memory, where the verifier takes none of it for known.
@@ -246,7 +243,7 @@ fn warm(walk: &mut Walk) {
     }
     walk.lukewarm = count;
     count = 0;
-    while count < WARM && count < walk.lukewarm {
+    while count < WARM && count < spot!(warm) as u32 && count < walk.lukewarm {
         // SAFETY: as above.
         let link = unsafe { walk.links.as_ptr().wrapping_add(count as usize).read_volatile() };
         let sock = link.wrapping_sub(spot!(skc_nulls_node) as u64);

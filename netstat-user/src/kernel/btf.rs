@@ -372,21 +372,34 @@ fn prefix(data: &[u8]) -> Option<(u16, [usize; 5])> {
     Some((magic, sizes))
 }
 
-/// Bytes that follow a `struct btf_type`; `None` for an unknown kind.
+/// Bytes that follow a `struct btf_type` of each kind: so many, and so many more for each of its parts. A table, because kinds
+/// come in no order that a processor could foresee. `None`: an unknown kind.
+const TAILS: [Option<(u8, u8)>; 32] = {
+    let mut tails = [None; 32];
+    let mut kind = 0;
+    while kind < tails.len() {
+        tails[kind] = match kind as u32 {
+            // INT, VAR, DECL_TAG
+            1 | 14 | 17 => Some((4, 0)),
+            // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG; UNKN only in a skeleton
+            UNKNOWN | 2 | 7..=12 | 16 | 18 => Some((0, 0)),
+            // ARRAY
+            3 => Some((12, 0)),
+            // STRUCT, UNION, DATASEC, ENUM64
+            4 | 5 | 15 | 19 => Some((0, MEMBER as u8)),
+            // ENUM, FUNC_PROTO
+            6 | 13 => Some((0, 8)),
+            _ => None,
+        };
+        kind += 1;
+    }
+    tails
+};
+
+/// See [`TAILS`].
 fn tail(kind: u32, len: usize) -> Option<usize> {
-    Some(match kind {
-        // INT, VAR, DECL_TAG
-        1 | 14 | 17 => 4,
-        // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG; UNKN only in a skeleton
-        UNKNOWN | 2 | 7..=12 | 16 | 18 => 0,
-        // ARRAY
-        3 => 12,
-        // STRUCT, UNION, DATASEC, ENUM64
-        4 | 5 | 15 | 19 => MEMBER * len,
-        // ENUM, FUNC_PROTO
-        6 | 13 => 8 * len,
-        _ => return None,
-    })
+    let (own, part) = (*TAILS.get(kind as usize)?)?;
+    Some(usize::from(own) + usize::from(part) * len)
 }
 
 #[cfg(test)]

@@ -94,8 +94,10 @@ impl Fast {
             return Ok(None);
         }
         let inodes = plan.unix || plan.tables.iter().any(|(protocol, _)| *protocol != Protocol::Tcp);
-        let load =
-            |walks: bool| Listing::load(Want { holders: holds, inodes: inodes || !walks, walk: walks });
+        let load = |walks: bool| {
+            let walk = walks.then_some(sockets as usize);
+            Listing::load(Want { holders: holds, inodes: inodes || !walks, walk })
+        };
         // A kernel may have the one and not the other.
         let (listing, walks) = match load(walks) {
             Ok(listing) => (listing, walks),

@@ -47,8 +47,10 @@ pub const SAFETY_TIMEOUT: Duration = Duration::from_millis(100);
 /// Which build of the kernel half this program contains.
 pub const OBJECT_BUILD: Option<&str> = option_env!("ENETSTAT_OBJECT_BUILD");
 
-/// Beginnings of the names of programs that see calls and lives of processes, and resets.
-const CALLS: [&str; 7] = ["accept_", "connect_", "life_", "send_", "receive_", "taken_", "reset_"];
+/// Beginnings of the names of programs that see calls and lives of processes, resets, and segments that are thrown away. Of the
+/// last almost none matters, and one of them that does is a change which the next comparison repairs.
+const CALLS: [&str; 8] =
+    ["accept_", "connect_", "life_", "send_", "receive_", "taken_", "reset_", "discarded_"];
 
 /// Beginning of the names of the programs that have spares.
 const SPARED_HOOK: &str = "state_";
@@ -209,6 +211,8 @@ pub struct Control {
     flush: Option<Box<dyn FnMut() + Send + Sync>>,
     /// The loaded programs whose being left out loses events, by name, and where /proc tells about them.
     programs: Vec<(String, PathBuf)>,
+    /// What of these, and of what spares took, was before everything was attached: a listing follows, which has it.
+    before: (Vec<(String, u64)>, u64),
     /// Holds the programs and their attachments.
     ebpf: Ebpf,
 }
@@ -233,7 +237,7 @@ impl Stream {
         let loaded = loaded.filter_map(|(name, program)| Some((name, program.fd().ok()?)));
         let place = |fd: i32| PathBuf::from(format!("/proc/self/fdinfo/{fd}"));
         let programs = loaded.map(|(name, fd)| (name.to_owned(), place(fd.as_fd().as_raw_fd()))).collect();
-        Ok(Self {
+        let mut stream = Self {
             ring,
             control: Control {
                 losses: losses.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?,
@@ -243,9 +247,12 @@ impl Stream {
                 resets,
                 flush,
                 programs,
+                before: Default::default(),
                 ebpf,
             },
-        })
+        };
+        stream.control.before = stream.control.left_out()?;
+        Ok(stream)
     }
 
     /// The records apart from the rest. Both ends must be kept: dropping [`Control`] detaches.
@@ -324,16 +331,15 @@ impl Control {
         if let Some(flush) = &mut self.flush {
             flush();
         }
-        // Before the spares' own count, so that an event between the two is not taken for lost.
-        let skipped = |(name, path): &(String, PathBuf)| {
-            Some((name.clone(), skipped(&std::fs::read_to_string(path).ok()?)?))
-        };
-        let mut skipped_by: Vec<_> = self.programs.iter().filter_map(skipped).collect();
-        let spared = self.losses.get(&SPARED, 0);
-        let spared = spared.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?.iter().sum();
-        // The others have no spares.
-        for (_, count) in skipped_by.iter_mut().filter(|(name, _)| name.starts_with(SPARED_HOOK)) {
-            *count = count.saturating_sub(spared);
+        let (mut skipped_by, spared) = self.left_out()?;
+        let spared = spared.saturating_sub(self.before.1);
+        for (name, count) in &mut skipped_by {
+            let before = self.before.0.iter().find(|(other, _)| other == name);
+            *count = count.saturating_sub(before.map_or(0, |(_, before)| *before));
+            // The others have no spares that count.
+            if name.starts_with(SPARED_HOOK) {
+                *count = count.saturating_sub(spared);
+            }
         }
         skipped_by.retain(|(_, count)| *count > 0);
         let skipped = skipped_by.iter().map(|(_, count)| count).sum();
@@ -343,6 +349,18 @@ impl Control {
             *counts = values.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?.to_vec();
         }
         Ok(losses)
+    }
+
+    /// How often each program was left out, and what of that spares took, since they were loaded.
+    fn left_out(&self) -> Result<(Vec<(String, u64)>, u64), StreamError> {
+        // Before the spares' own count, so that an event between the two is not taken for lost.
+        let skipped = |(name, path): &(String, PathBuf)| {
+            Some((name.clone(), skipped(&std::fs::read_to_string(path).ok()?)?))
+        };
+        let by = self.programs.iter().filter_map(skipped).collect();
+        let spared = self.losses.get(&SPARED, 0);
+        let spared = spared.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?;
+        Ok((by, spared.iter().sum()))
     }
 }
 

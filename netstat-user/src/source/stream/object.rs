@@ -132,6 +132,7 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [&'static [Hook]] {
             &[("timer_cancel_btf", Btf("timer_cancel"))],
             &[("timer_expire_btf", Btf("timer_expire_entry"))],
             &[("discarded_btf", AlsoBtf("kfree_skb"))],
+            &[("discarded_btf_spare", AlsoBtf("kfree_skb"))],
         ],
         (Feature::Minis, Tier::RawTp) => &[
             &[("timer_start_raw", Raw("timer_start"))],

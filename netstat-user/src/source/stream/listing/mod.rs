@@ -13,7 +13,7 @@ use crate::kernel::btf::{Btf, BtfError};
 use aya::Ebpf;
 use aya::programs::{Iter, Program, ProgramError, RawTracePoint};
 use netstat_common::config::KFUNCS;
-use netstat_common::listing::Spots;
+use netstat_common::listing::{Spots, WARM};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
@@ -40,6 +40,9 @@ const TASKS: Iterator = Iterator { program: "tasks", target: "task", function: "
 /// Looks at one file after the other.
 const FILES: Iterator = Iterator { program: "holders", target: "task_file", function: "bpf_iter_task_file" };
 
+/// Sockets from which on it pays to load several at once.
+const MANY: usize = 25_000;
+
 /// A structure that begins with eight bytes of a number, in every kernel: see `Spots::eight_bytes`.
 const EIGHT_BYTES: &str = "timespec64";
 
@@ -50,8 +53,8 @@ pub struct Want {
     pub holders: bool,
     /// The inode of each socket that is held; else only of those that are not connected, which the walk does not list.
     pub inodes: bool,
-    /// Which TCP sockets there are.
-    pub walk: bool,
+    /// Which TCP sockets there are: about so many. `None`: that is not wanted.
+    pub walk: Option<usize>,
 }
 
 /// The loaded programs.
@@ -96,7 +99,8 @@ impl Listing {
         let own = own.map_err(|cause| failed("making a netlink socket", cause))?;
         let own_socket = own.as_raw_fd().unsigned_abs();
         let words = spots.words_of();
-        let spots = Spots { inodes: want.inodes.into(), eight_bytes, words, own_socket, ..spots };
+        let warm = if want.walk.is_some_and(|sockets| sockets >= MANY) { WARM } else { 0 };
+        let spots = Spots { inodes: want.inodes.into(), eight_bytes, words, warm, own_socket, ..spots };
         let mut loader = loader();
         loader.override_global("SPOTS", &spots, true).btf(None);
         let object = with_kfuncs(OBJECT, [None, None, cast]);
@@ -106,7 +110,7 @@ impl Listing {
         if want.holders {
             listing.load_holders(&types)?;
         }
-        if want.walk {
+        if want.walk.is_some() {
             let refused = |error| Refusal::from_program(WALK, "raw tracepoint program", error);
             listing.walker()?.load().map_err(refused)?;
         }
