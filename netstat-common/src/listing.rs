@@ -195,7 +195,7 @@ impl Spots {
             self.skc_state,
             self.skc_bound_dev_if,
         ];
-        wanted.into_iter().fold(0, |words, at| words | 1 << (at / 8 & 31))
+        wanted.into_iter().fold(0, |words, at| words | 1 << ((at / 8) % 32))
     }
 
     /// Whether everything that is copied whole lies in the part that is copied, and every link at a multiple of 8.

@@ -96,7 +96,9 @@ pub fn tasks(ctx: *const Task) -> i32 {
     }
     let (Some(board), Some(scan)) = (BOARD.get_ptr_mut(0), SCAN.get_ptr_mut(0)) else { return 0 };
     // SAFETY: there is one reader, which waits for this, and made the maps for itself; any bits are a valid value.
-    let (board, scan) = unsafe { (&mut *board, &mut *scan) };
+    let board = unsafe { &mut *board };
+    // SAFETY: as before.
+    let scan = unsafe { &mut *scan };
     let meta: *const Meta = at(ctx, offset_of!(Task, meta));
     let session: u64 = at(meta, offset_of!(Meta, session));
     if scan.session != session {
@@ -150,7 +152,9 @@ pub fn tasks(ctx: *const Task) -> i32 {
 extern "C" fn group(_: u64, _: *mut c_void) -> i64 {
     let (Some(board), Some(scan)) = (BOARD.get_ptr_mut(0), SCAN.get_ptr_mut(0)) else { return 1 };
     // SAFETY: as in `tasks`, which waits for this.
-    let (board, scan) = unsafe { (&mut *board, &mut *scan) };
+    let board = unsafe { &mut *board };
+    // SAFETY: as before.
+    let scan = unsafe { &mut *scan };
     if scan.next >= scan.end || board.count > HELD_ROOM - SPARE_ROOM {
         return 1;
     }

@@ -3,11 +3,10 @@
 //! The format is that of include/uapi/linux/btf.h (6.12): a header, types one after the other, numbered from 1, and
 //! strings. A kernel has some 150,000 types; only those asked for by name are remembered.
 
+mod data;
+
+use data::Data;
 use rustc_hash::FxHashMap;
-use std::fs::File;
-use std::io;
-use std::ops::Deref;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 /// Bytes of `struct btf_type` and of a member, parameter or variable that follows it.
@@ -46,52 +45,6 @@ pub enum BtfError {
     Truncated(&'static str),
     #[error("type {id} of the kernel's type information is of kind {kind}, which this program does not know")]
     Kind { id: usize, kind: u32 },
-}
-
-/// The bytes of a kernel's types.
-enum Data {
-    /// Shared with the kernel, which allows that since 6.16. No process pays for this memory.
-    Mapped(&'static [u8]),
-    Read(Vec<u8>),
-}
-
-impl Data {
-    fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        if len > 0 {
-            let (null, fd) = (std::ptr::null_mut(), file.as_raw_fd());
-            // SAFETY: a new mapping at a place of the kernel's choice touches no memory that is in use.
-            let start = unsafe { libc::mmap(null, len, libc::PROT_READ, libc::MAP_PRIVATE, fd, 0) };
-            if start != libc::MAP_FAILED {
-                // SAFETY: `len` bytes are mapped there until `drop`, and the kernel never changes its types. The lifetime
-                // does not leave this type.
-                return Ok(Self::Mapped(unsafe { std::slice::from_raw_parts(start.cast(), len) }));
-            }
-        }
-        std::fs::read(path).map(Self::Read)
-    }
-}
-
-impl Deref for Data {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Mapped(bytes) => bytes,
-            Self::Read(bytes) => bytes,
-        }
-    }
-}
-
-impl Drop for Data {
-    fn drop(&mut self) {
-        if let Self::Mapped(bytes) = self {
-            // SAFETY: the range is the one that was mapped, and nothing borrowed from it outlives `self`. Failure would
-            // mean that it was not; there is nothing to do about it.
-            let _ = unsafe { libc::munmap(bytes.as_ptr().cast_mut().cast(), bytes.len()) };
-        }
-    }
 }
 
 /// The types of a kernel.
