@@ -22,7 +22,8 @@ const _: () = assert!(HELD_ROOM as usize * size_of::<RawHeld>() <= ROOM as usize
 /// Sockets that one run of the program may put onto the [`Board`].
 pub const ROOM: u32 = 2048;
 
-/// Chains that one run looks at, at most: it must not keep a processor for long.
+/// Chains that one run may look at beside those of its sockets (five times as many where there are none): it must not keep
+/// a processor for long.
 pub const CHAINS: u32 = 1 << 16;
 
 /// A process; the [`RawHeld`] that follow are its. 24 bytes, as those are.

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use netstat_tests::check::{Demands, check};
 use netstat_tests::need::{Need, Tier, need};
 use netstat_tests::storm::Storm;
+use netstat_tests::witness::Witness;
 use netstat_tests::{NetNs, Output, Trace, scale};
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ struct Round {
 fn one_round(tier: &Tier, starts: u64) -> Result<Round> {
     // Its own namespace, or what the round before left in TIME_WAIT would be strangers here.
     let _namespace = NetNs::enter()?;
+    let witness = Witness::start()?;
     let slowdown = u32::try_from(scale("ENETSTAT_TEST_SLOWDOWN", 1)?.min(SLOWEST))?;
     let seconds = (WORKLOAD * slowdown).as_secs().to_string();
     // One after the other, and besides many that are held over the moment of attaching. An emulated processor gets as much
@@ -107,7 +109,9 @@ fn one_round(tier: &Tier, starts: u64) -> Result<Round> {
             continue;
         }
         let demands = Demands { attached: *attached, until, owners: false, bytes: false };
-        let report = check(&truth, &output.lines()?, &demands);
+        let lines = output.lines()?;
+        let unseen = witness.as_ref().map(|witness| witness.unseen(&lines)).transpose()?.unwrap_or_default();
+        let report = check(&truth, &lines, &demands).but(&unseen);
         ensure!(report.faults.is_empty(), "start {index}: {report}");
         round.whole += report.whole;
         round.partial += report.partial;

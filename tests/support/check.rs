@@ -3,6 +3,7 @@
 use crate::json::{Kind, Line};
 use crate::listing::Row;
 use crate::truth::{Connection, End, First, Truth};
+use crate::witness::Unseen;
 use anyhow::Result;
 use netstat_common::TcpState;
 use rustc_hash::FxHashMap;
@@ -46,10 +47,27 @@ pub struct Report {
     pub whole: u64,
     /// Ends of which only a part could be seen.
     pub partial: u64,
-    pub faults: Vec<(String, Fault)>,
+    pub faults: Vec<Faulty>,
+}
+
+/// A fault and whose it is.
+#[derive(Clone, Debug)]
+pub struct Faulty {
+    pub end: String,
+    /// Ports of the end, its own first; 0 where they are not known.
+    pub ports: (u16, u16),
+    pub fault: Fault,
 }
 
 impl Report {
+    /// Without the faults of connections of which a [`Witness`](crate::witness::Witness) shows steps that the kernel kept from
+    /// every program.
+    #[must_use]
+    pub fn but(mut self, unseen: &Unseen) -> Self {
+        self.faults.retain(|one| !unseen.contains_key(&one.ports));
+        self
+    }
+
     /// # Errors
     /// There are faults: how many, and the first of them.
     pub fn into_result(self) -> Result<Self> {
@@ -69,7 +87,7 @@ impl fmt::Display for Report {
             self.whole + self.partial,
             self.partial
         )?;
-        for (end, fault) in self.faults.iter().take(20) {
+        for Faulty { end, fault, .. } in self.faults.iter().take(20) {
             writeln!(f, "  {end}: {fault:?}")?;
         }
         Ok(())
@@ -113,9 +131,8 @@ pub fn check(truth: &Truth, lines: &[Line], demands: &Demands) -> Report {
             let lines = told.ends.remove(&own.cookie).unwrap_or_default();
             let mut fault = |fault| {
                 let role = if role == Role::Client { "client" } else { "server" };
-                report
-                    .faults
-                    .push((format!("{role} {} -> {} cookie {}", own.addr, other.addr, own.cookie), fault));
+                let end = format!("{role} {} -> {} cookie {}", own.addr, other.addr, own.cookie);
+                report.faults.push(Faulty { end, ports: (own.addr.port(), other.addr.port()), fault });
             };
             let closed = connection.client.closed.max(connection.server.closed);
             if connection.client.opened > demands.attached && closed < demands.until {
@@ -156,8 +173,10 @@ pub fn check(truth: &Truth, lines: &[Line], demands: &Demands) -> Report {
         for line in lines {
             if let Some(step) = line.step().filter(|step| !matches!(step, (Close, Listen) | (Listen, Close)))
             {
-                let name = format!("cookie {cookie} {:?} -> {:?}", line.local, line.peer);
-                report.faults.push((name, Fault::Stray(step)));
+                let end = format!("cookie {cookie} {:?} -> {:?}", line.local, line.peer);
+                let port = |addr: Option<SocketAddr>| addr.map_or(0, |addr| addr.port());
+                let ports = (port(line.local), port(line.peer));
+                report.faults.push(Faulty { end, ports, fault: Fault::Stray(step) });
             }
         }
     }
@@ -222,7 +241,11 @@ fn group<'a>(truth: &Truth, lines: &'a [Line], demands: &Demands, report: &mut R
                 None if matches!(step, (Close, Listen) | (Listen, Close)) => {}
                 // It began when the trace was about to end, or ended when it had hardly begun.
                 None if truth.has(local, peer) => {}
-                None => report.faults.push((format!("{local} -> {peer}, no cookie"), Fault::Stray(step))),
+                None => report.faults.push(Faulty {
+                    end: format!("{local} -> {peer}, no cookie"),
+                    ports: (local.port(), peer.port()),
+                    fault: Fault::Stray(step),
+                }),
             },
             _ => {}
         }
@@ -362,7 +385,7 @@ mod tests {
 
     fn judged(truth: &Truth, lines: &[String], demands: &Demands) -> Result<Vec<Fault>> {
         let lines = crate::json::lines(lines.join("\n").as_bytes())?;
-        Ok(check(truth, &lines, demands).faults.into_iter().map(|(_, fault)| fault).collect())
+        Ok(check(truth, &lines, demands).faults.into_iter().map(|one| one.fault).collect())
     }
 
     #[test]

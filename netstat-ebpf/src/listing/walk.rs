@@ -60,13 +60,11 @@ struct Walk {
     torn: u32,
     full: u32,
     faults: u32,
-    unused: u32,
-    /// Chains of the group that have sockets and were not begun, a bit each; and of these, those that are not [`warm`].
+    /// Chains that are begun until the next are made [`warm`].
+    lukewarm: u32,
+    /// Chains of the group that have sockets and were not begun, a bit each; and of these, those that are not warm.
     filled: u64,
     cold: u64,
-    /// Chains that are begun until the next are made warm.
-    lukewarm: u32,
-    unused2: u32,
     /// Made of what [`warm`] has loaded, so that it is.
     warmth: u64,
     /// Where [`warm`] is.
