@@ -48,6 +48,10 @@ pub const HANDLERS_MAP: &str = ".data.handlers";
 /// The map that says, at any time, whether every transition must carry the addresses: 1 if so. A section like the other.
 pub const MODE_MAP: &str = ".data.mode";
 
+/// The map that counts everything that is counted, whatever and wherever: it tells whether there is anything to be read. A
+/// section like the others.
+pub const COUNTED_MAP: &str = ".data.counted";
+
 /// Numbers that stand in the instructions of the object for settings, until the loader puts those in: this one and the offset
 /// of the member in [`Config`] (of four bytes; the others are read from the global).
 pub const CONFIG_PLACE: u32 = 0x0bae_0000;

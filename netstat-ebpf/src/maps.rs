@@ -20,6 +20,10 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 #[map]
 pub static LOSSES: PerCpuArray<Word> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
 
+/// See [`COUNTED_MAP`](netstat_common::config::COUNTED_MAP).
+#[unsafe(link_section = ".data.counted")]
+pub static COUNTED: Word = Word::new(0);
+
 /// Counts one in [`LOSSES`]; `false`: there is no such place. By one instruction, because an interrupt that comes between a
 /// load and a store may count a hundred, which the store would then undo.
 #[inline(always)]
@@ -27,6 +31,7 @@ pub fn count(place: u32) -> bool {
     let Some(word) = LOSSES.get_ptr(place) else { return false };
     // SAFETY: this processor's word, which lives as long as the map.
     unsafe { &*word }.add(1);
+    COUNTED.add(1);
     true
 }
 

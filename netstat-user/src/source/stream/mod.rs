@@ -14,6 +14,7 @@
 mod around;
 mod decode;
 pub mod files;
+mod left_out;
 pub mod listing;
 mod load;
 mod object;
@@ -31,11 +32,11 @@ use aya::Ebpf;
 use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use aya_log::EbpfLogger;
 use bytes::BytesMut;
+use left_out::Watched;
 use netstat_common::Loss;
-use netstat_common::config::MODE_MAP;
+use netstat_common::config::{COUNTED_MAP, MODE_MAP};
 use netstat_common::loss::SPARED;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// See the [module](self)'s "Waiting".
@@ -209,8 +210,11 @@ pub struct Control {
     resets: ResetNames,
     /// Passes on what the kernel half logged.
     flush: Option<Box<dyn FnMut() + Send + Sync>>,
-    /// The loaded programs whose being left out loses events, by name, and where /proc tells about them.
-    programs: Vec<(String, PathBuf)>,
+    /// Programs that events are lost with.
+    programs: Vec<Watched>,
+    /// [`COUNTED_MAP`], and what it and [`LOSSES`](Self::losses) were when they were looked at last.
+    counted: Array<MapData, u64>,
+    known: (u64, Counts),
     /// What of these, and of what spares took, was before everything was attached: a listing follows, which has it.
     before: (Vec<(String, u64)>, u64),
     /// Holds the programs and their attachments.
@@ -229,19 +233,21 @@ impl Stream {
         let ring = Ring::open(take(&mut ebpf, "EVENTS")?)?;
         let losses = PerCpuArray::try_from(take(&mut ebpf, "LOSSES")?);
         let mode = Array::try_from(take(&mut ebpf, MODE_MAP)?);
+        let counted = Array::try_from(take(&mut ebpf, COUNTED_MAP)?);
         // What a spare is left out of, a program before it takes. What a call hook is left out of is no change of state: an
         // owner, a port or a queue is learnt with the next change.
         let loaded = ebpf
             .programs()
             .filter(|(name, _)| !name.contains("_spare") && !CALLS.iter().any(|call| name.starts_with(call)));
         let loaded = loaded.filter_map(|(name, program)| Some((name, program.fd().ok()?)));
-        let place = |fd: i32| PathBuf::from(format!("/proc/self/fdinfo/{fd}"));
-        let programs = loaded.map(|(name, fd)| (name.to_owned(), place(fd.as_fd().as_raw_fd()))).collect();
+        let programs = loaded.filter_map(|(name, fd)| Watched::new(name, fd.as_fd())).collect();
         let mut stream = Self {
             ring,
             control: Control {
                 losses: losses.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?,
                 mode: mode.map_err(|cause| StreamError::Map { name: MODE_MAP, cause })?,
+                counted: counted.map_err(|cause| StreamError::Map { name: COUNTED_MAP, cause })?,
+                known: Default::default(),
                 choices,
                 cookies,
                 resets,
@@ -343,30 +349,45 @@ impl Control {
         }
         skipped_by.retain(|(_, count)| *count > 0);
         let skipped = skipped_by.iter().map(|(_, count)| count).sum();
-        let mut losses = Losses { skipped, skipped_by, spared, ..Losses::default() };
-        for (index, counts) in losses.by.iter_mut().enumerate() {
-            let values = self.losses.get(&(index as u32), 0);
-            *counts = values.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?.to_vec();
-        }
-        Ok(losses)
+        Ok(Losses { by: self.known.1.by.clone(), skipped, skipped_by, spared })
     }
 
     /// How often each program was left out, and what of that spares took, since they were loaded.
-    fn left_out(&self) -> Result<(Vec<(String, u64)>, u64), StreamError> {
+    fn left_out(&mut self) -> Result<(Vec<(String, u64)>, u64), StreamError> {
         // Before the spares' own count, so that an event between the two is not taken for lost.
-        let skipped = |(name, path): &(String, PathBuf)| {
-            Some((name.clone(), skipped(&std::fs::read_to_string(path).ok()?)?))
+        let by = self.programs.iter().map(|program| (program.name.clone(), program.times())).collect();
+        self.count()?;
+        Ok((by, self.known.1.spared))
+    }
+
+    /// Brings what is known of the counters up to date: they are asked for one by one, which is only done when they have
+    /// changed.
+    fn count(&mut self) -> Result<(), StreamError> {
+        let counted = self.counted.get(&0, 0);
+        let counted = counted.map_err(|cause| StreamError::Map { name: COUNTED_MAP, cause })?;
+        if counted == self.known.0 {
+            return Ok(());
+        }
+        let get = |index: u32| {
+            let values = self.losses.get(&index, 0);
+            values.map_err(|cause| StreamError::Map { name: "LOSSES", cause })
         };
-        let by = self.programs.iter().filter_map(skipped).collect();
-        let spared = self.losses.get(&SPARED, 0);
-        let spared = spared.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?;
-        Ok((by, spared.iter().sum()))
+        let mut counts = Counts { spared: get(SPARED)?.iter().sum(), ..Counts::default() };
+        for (index, by) in (0u32..).zip(&mut counts.by) {
+            *by = get(index)?.to_vec();
+        }
+        self.known = (counted, counts);
+        Ok(())
     }
 }
 
-/// What the description of a program's descriptor says about calls that were left out.
-fn skipped(fdinfo: &str) -> Option<u64> {
-    fdinfo.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?.trim().parse().ok()
+/// What the kernel half counts.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Records that could not be sent, by reason and processor.
+    by: [Vec<u64>; Loss::ALL.len()],
+    /// Events that the spares of a hook took.
+    spared: u64,
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, StreamError> {
@@ -376,12 +397,6 @@ fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, StreamErr
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn calls_left_out_are_read_where_the_kernel_tells_them() {
-        assert_eq!(skipped("prog_type:\t26\nrecursion_misses:\t17\nverified_insns:\t300\n"), Some(17));
-        assert_eq!(skipped("prog_type:\t26\n"), None);
-    }
 
     #[test]
     fn every_reason_counts_in_the_total() {
