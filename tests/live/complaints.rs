@@ -2,7 +2,9 @@
 
 use crate::{ensure_healthy, of, steps};
 use anyhow::{Context, Result, ensure};
-use netstat_common::TcpState::{Close, CloseWait, Established, LastAck, Listen, SynRecv, SynSent, TimeWait};
+use netstat_common::TcpState::{
+    Close, CloseWait, Established, FinWait2, LastAck, Listen, SynRecv, SynSent, TimeWait,
+};
 use netstat_tests::json::{Kind, Line};
 use netstat_tests::need::{Need, Tier, need};
 use netstat_tests::peer::{ACK, PEER, RST};
@@ -55,11 +57,33 @@ fn a_connection_without_a_word_has_its_end_told() -> Result<()> {
     let Some(told) = Told::begin(&["--close"])? else { return Ok(()) };
     let pair = traffic::pair(false)?;
     let (client, server) = pair.cookies()?;
-    pair.close_client_first()?;
+    pair.close_by_turns()?;
     for line in told.ended(&[client, server])?.iter().filter(|line| line.kind == Kind::Connection) {
         ensure!((line.sent, line.received) == (Some(0), Some(0)), "{line:?}");
         ensure!(line.reason.as_deref() == Some("closed") && line.error.is_none(), "{line:?}");
     }
+    Ok(())
+}
+
+/// A connection is over for the process that has closed it, though the peer takes its time.
+#[test]
+fn what_its_process_has_closed_is_told_before_the_peer_closes() -> Result<()> {
+    let Some(mut told) = Told::begin(&["--close"])? else { return Ok(()) };
+    let pair = traffic::pair(false)?;
+    let (client, server) = pair.cookies()?;
+    let traffic::Pair { client: closing, server: waiting } = pair;
+    drop(closing);
+    traffic::ended(&waiting)?;
+    let is_over = |line: &Line| line.kind == Kind::Connection && line.cookie == Some(client);
+    let (lines, seen) = told.trace.wait_for(SOON, |lines| lines.iter().any(is_over))?;
+    ensure!(seen, "{client} is not over: {lines:#?}");
+    drop(waiting);
+    let lines = told.ended(&[server])?;
+    let mut over = lines.iter().filter(|line| is_over(line));
+    let (Some(line), None) = (over.next(), over.next()) else { anyhow::bail!("{lines:#?}") };
+    // How it ends is not known yet, but who closed first is.
+    ensure!((line.state, line.reason.as_deref()) == (Some(FinWait2), None), "{line:?}");
+    ensure!(line.first.as_deref() == Some("local"), "{line:?}");
     Ok(())
 }
 

@@ -82,6 +82,18 @@ impl Pair {
         close_in_order(self.server, self.client)
     }
 
+    /// The client ends its side, then the server closes, then the client: nobody's end comes while no process has the socket.
+    ///
+    /// # Errors
+    /// One of them saw something else than the end of the stream.
+    pub fn close_by_turns(self) -> io::Result<()> {
+        let Self { client, server } = self;
+        client.shutdown(std::net::Shutdown::Write)?;
+        ended(&server)?;
+        drop(server);
+        ended(&client)
+    }
+
     /// The client sends RST.
     ///
     /// # Errors
@@ -111,9 +123,17 @@ impl Pair {
     }
 }
 
-fn close_in_order(first: TcpStream, mut second: TcpStream) -> io::Result<()> {
+fn close_in_order(first: TcpStream, second: TcpStream) -> io::Result<()> {
     drop(first);
-    match second.read(&mut [0])? {
+    ended(&second)
+}
+
+/// Waits for the end of the stream.
+///
+/// # Errors
+/// There was something else.
+pub fn ended(mut stream: &TcpStream) -> io::Result<()> {
+    match stream.read(&mut [0])? {
         0 => Ok(()),
         _ => Err(io::Error::other("data nobody asked for")),
     }
