@@ -5,7 +5,7 @@ use crate::args::plan::TimeStyle;
 use crate::model::fact::Direction;
 use crate::model::{
     BesideChange, Clock, Conn, Doing, Ended, Family, How, Identity, Learnt, Lodging, Mono, QueueChange,
-    Reason, Repair, ResetNames, Told, Transition, Transport, Way, Why,
+    Reason, Repair, ResetNames, TcpState, Told, Transition, Transport, Way, Why,
 };
 use jiff::{Timestamp, tz::TimeZone};
 use std::rc::Rc;
@@ -213,6 +213,8 @@ impl Log {
         let end = match (&why.reason, conn.first) {
             (Some(Reason::Closed), Some(first)) => first.name(),
             (Some(reason), _) => reason.name(),
+            // What its process has closed: who did so first is known, and the state says that the peer has not.
+            (None, Some(first)) if conn.state == TcpState::FinWait2 => first.name(),
             (None, _) => "-",
         };
         out.extend_from_slice(end.as_bytes());

@@ -68,6 +68,18 @@ TIME             PROTO LOCAL                   FOREIGN                 STATE    
 }
 
 #[test]
+fn who_closed_first_is_said_before_the_peer_has_closed() {
+    let conn = Conn { state: TcpState::FinWait2, ..sample::ended().conn };
+    let ended = Ended { conn, why: Why::default(), ..sample::ended() };
+    let line = logged(close(), &Told::Ended(ended.clone()));
+    assert!(line.contains(" FIN_WAIT2 ") && line.contains("  local  "), "{line}");
+    // How another one ended, nothing tells.
+    let conn = Conn { state: TcpState::Close, ..ended.conn };
+    let line = logged(close(), &Told::Ended(Ended { conn, ..ended }));
+    assert!(!line.contains("local"), "{line}");
+}
+
+#[test]
 fn each_style_shows_its_own_kind_and_every_repair() {
     assert_eq!(logged(close(), &Told::Transition(sample::transition())), "");
     assert_eq!(logged(LogStyle::default(), &Told::Ended(sample::ended())), "");
