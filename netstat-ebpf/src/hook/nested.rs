@@ -11,10 +11,10 @@
 //! Against interrupts one spare is enough: a softirq is not interrupted by another. A process that is stopped in the
 //! middle of a program keeps that program from everybody until it goes on, and processes can be stopped in one program
 //! after the other; so there are more spares where that happens (`more_spares` in the loader). `hold` leaves only a
-//! moment at the beginning and the end of each for that, but a process that was to be stopped in between is stopped at that
-//! end. The last spare is therefore a classic tracepoint's program, which the kernel runs without being preempted
-//! (include/trace/perf.h, 7.0 and later), so that processes cannot keep it; it names sockets that have no cookie yet by their
-//! addresses, because it cannot give them one.
+//! moment at the beginning and the end of the first for that, but a process that was to be stopped in between is stopped at
+//! that end; the others hold when they have something to do. The last spare is therefore a classic tracepoint's program,
+//! which the kernel runs without being preempted (include/trace/perf.h, 7.0 and later), so that processes cannot keep it; it
+//! names sockets that have no cookie yet by their addresses, because it cannot give them one.
 //!
 //! Notes lie in a table by the socket's address, for all processors: where processes come in between, anything may run between
 //! two programs, in any order, and the process may even move to another processor; but one socket changes its state once at
@@ -22,7 +22,7 @@
 //! recognises.
 
 use crate::maps::{NOTE_COUNT, NOTES, NUMBER, config, count};
-use crate::undisturbed::{has_preemptible_tracepoints, hold, release};
+use crate::undisturbed::{has_preemptible_tracepoints, hold, release, undisturbed};
 use netstat_common::loss::SPARED;
 
 /// A place for notes: the socket, and the state it reaches.
@@ -78,14 +78,9 @@ pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
 /// number `which` of all there are, removes the note.
 #[inline(always)]
 pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
-    if has_preemptible_tracepoints() {
-        hold();
-    }
+    // Almost always there is nothing to do, and the shorter that takes, the seldomer a process is stopped meanwhile.
     if is_open(which, sk, to) && count(SPARED) {
-        work();
-    }
-    if has_preemptible_tracepoints() {
-        release();
+        undisturbed(work);
     }
 }
 
@@ -93,14 +88,8 @@ pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
 /// left out of is not.
 #[inline(always)]
 pub fn spare_of_few(sk: u64, to: i32, work: impl FnOnce()) {
-    if has_preemptible_tracepoints() {
-        hold();
-    }
     if is_open(1, sk, to) {
-        work();
-    }
-    if has_preemptible_tracepoints() {
-        release();
+        undisturbed(work);
     }
 }
 
