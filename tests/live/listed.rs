@@ -31,15 +31,26 @@ fn list(words: &str, tier: &str) -> Result<Output> {
     program::command(&words)?.output().context("listing")
 }
 
+/// How often listings are made that differ: what was just done may go on meanwhile (an acknowledgment comes, or the socket
+/// goes by which whoever starts a program learns that it runs), but comes to rest.
+const ATTEMPTS: u32 = 5;
+
 /// The same from both, or where they differ.
 fn ensure_same(words: &str) -> Result<String> {
-    let (walked, dumped) = (list(words, "bpf")?, list(words, "netlink")?);
-    ensure!(walked.status.success() && dumped.status.success(), "{words}: {walked:?} {dumped:?}");
-    ensure!(walked.stderr.is_empty(), "{words}: {}", String::from_utf8_lossy(&walked.stderr));
-    let (walked, dumped) = (String::from_utf8(walked.stdout)?, String::from_utf8(dumped.stdout)?);
-    let differ = walked.lines().zip(dumped.lines()).find(|(one, other)| one != other);
-    ensure!(walked == dumped, "{words}: {differ:#?}\n{walked}\n{dumped}");
-    Ok(walked)
+    let mut attempt = 1;
+    loop {
+        let (walked, dumped) = (list(words, "bpf")?, list(words, "netlink")?);
+        ensure!(walked.status.success() && dumped.status.success(), "{words}: {walked:?} {dumped:?}");
+        ensure!(walked.stderr.is_empty(), "{words}: {}", String::from_utf8_lossy(&walked.stderr));
+        let (walked, dumped) = (String::from_utf8(walked.stdout)?, String::from_utf8(dumped.stdout)?);
+        if walked == dumped {
+            return Ok(walked);
+        }
+        let differ = walked.lines().zip(dumped.lines()).find(|(one, other)| one != other);
+        ensure!(attempt < ATTEMPTS, "{words}: {differ:#?}\n{walked}\n{dumped}");
+        attempt += 1;
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

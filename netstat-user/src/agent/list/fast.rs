@@ -80,15 +80,19 @@ impl Fast {
     pub fn of(plan: &ListPlan) -> Result<Option<Self>, Refusal> {
         let forced = plan.tier == ListTier::Bpf;
         let tcp = plan.tables.iter().any(|(protocol, _)| *protocol == Protocol::Tcp);
-        let counts = Counts::here(Path::new("/proc")).unwrap_or_default();
-        let sockets = counts.v4 + counts.v6 + counts.time_wait;
         // What the walk does not tell is not shown; why nobody holds a socket is told by its inode.
-        let walks = tcp
+        let may_walk = tcp
             && !(plan.verbose && plan.programs)
             && plan.which != Which::Listening
-            && !(plan.extend || plan.timers || plan.details.any() || plan.all_netns)
-            && (forced || sockets >= MANY_SOCKETS);
-        let holds = plan.programs && !plan.verbose && (forced || has_many_files());
+            && !(plan.extend || plan.timers || plan.details.any() || plan.all_netns);
+        let may_hold = plan.programs && !plan.verbose;
+        if !(may_walk || may_hold) {
+            return Ok(None);
+        }
+        let counts = Counts::here(Path::new("/proc")).unwrap_or_default();
+        let sockets = counts.v4 + counts.v6 + counts.time_wait;
+        let walks = may_walk && (forced || sockets >= MANY_SOCKETS);
+        let holds = may_hold && (forced || has_many_files());
         let able = || !caps::missing().iter().any(|name| matches!(*name, "CAP_BPF" | "CAP_PERFMON"));
         if !(walks || holds) || !(forced || plan.tier == ListTier::Best && able()) {
             return Ok(None);
