@@ -4,9 +4,9 @@ use anyhow::{Context, Result, ensure};
 use netstat_tests::crowd::{Crowd, Plan};
 use netstat_tests::need::{Need, has_walk, need, skip};
 use netstat_tests::storm::Storm;
-use netstat_tests::{NetNs, program, scale, traffic};
+use netstat_tests::{NetNs, program, scale, sys, traffic};
 use std::io::Write;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A namespace, where this kernel has what the walk takes.
@@ -26,32 +26,42 @@ fn start() -> Result<Option<NetNs>> {
     Ok(None)
 }
 
+/// The listing begins when whoever starts it has started it: until then that has a pair of unix sockets, by which it learns
+/// whether the program runs.
 fn list(words: &str, tier: &str) -> Result<Output> {
-    let words: Vec<&str> = words.split_ascii_whitespace().chain(["--tier", tier]).collect();
-    program::command(&words)?.output().context("listing")
+    let mut command = Command::new("sh");
+    command.args(["-c", "read -r _ && exec \"$0\" \"$@\" </dev/null"]).arg(program::find("enetstat")?);
+    command.args(words.split_ascii_whitespace()).args(["--tier", tier]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    sys::die_with_parent(&mut command);
+    let mut child = command.spawn().context("listing")?;
+    child.stdin.take().context("no stdin")?.write_all(b"\n")?;
+    child.wait_with_output().context("listing")
 }
-
-/// How often listings are made that differ: what was just done may go on meanwhile (an acknowledgment comes, or the socket
-/// goes by which whoever starts a program learns that it runs), but comes to rest.
-const ATTEMPTS: u32 = 5;
 
 /// The same from both, or where they differ.
 fn ensure_same(words: &str) -> Result<String> {
-    let mut attempt = 1;
-    loop {
-        let (walked, dumped) = (list(words, "bpf")?, list(words, "netlink")?);
-        ensure!(walked.status.success() && dumped.status.success(), "{words}: {walked:?} {dumped:?}");
-        ensure!(walked.stderr.is_empty(), "{words}: {}", String::from_utf8_lossy(&walked.stderr));
-        let (walked, dumped) = (String::from_utf8(walked.stdout)?, String::from_utf8(dumped.stdout)?);
-        if walked == dumped {
-            return Ok(walked);
-        }
-        let differ = walked.lines().zip(dumped.lines()).find(|(one, other)| one != other);
-        ensure!(attempt < ATTEMPTS, "{words}: {differ:#?}\n{walked}\n{dumped}");
-        attempt += 1;
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let (walked, dumped) = (list(words, "bpf")?, list(words, "netlink")?);
+    ensure!(walked.status.success() && dumped.status.success(), "{words}: {walked:?} {dumped:?}");
+    ensure!(walked.stderr.is_empty(), "{words}: {}", String::from_utf8_lossy(&walked.stderr));
+    let (walked, dumped) = (String::from_utf8(walked.stdout)?, String::from_utf8(dumped.stdout)?);
+    let differ = walked.lines().zip(dumped.lines()).find(|(one, other)| one != other);
+    ensure!(walked == dumped, "{words}: {differ:#?}\n{walked}\n{dumped}");
+    Ok(walked)
 }
+
+/// Waits until what was just closed is acknowledged.
+fn come_to_rest() -> Result<()> {
+    let until = Instant::now() + REST;
+    while String::from_utf8(list("-tan", "netlink")?.stdout)?.contains(" FIN_WAIT1 ") {
+        ensure!(Instant::now() < until, "a FIN is not acknowledged");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// How long an acknowledgment on the loopback device may take before it is taken for lost.
+const REST: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_socket_in_every_state_is_the_same_from_both() -> Result<()> {
@@ -84,6 +94,7 @@ fn a_socket_in_every_state_is_the_same_from_both() -> Result<()> {
     let port = mapped.local_addr()?.port();
     let client = std::net::TcpStream::connect(("127.0.0.1", port))?;
     let accepted = mapped.accept()?;
+    come_to_rest()?;
     for words in ["-tan", "-tn", "-tan4", "-tan6", "-tn6", "-tanW", "-tanp", "-tnp", "-tuxanp", "-tanH"] {
         let text = ensure_same(words)?;
         if words != "-tan" {
