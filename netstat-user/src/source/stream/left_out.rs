@@ -1,5 +1,6 @@
 //! How often the kernel left a program out because it was running already.
 
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// A program whose being left out loses events.
@@ -9,9 +10,10 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// `None`: this process can open no more files.
-    pub fn new(name: &str, program: BorrowedFd<'_>) -> Option<Self> {
-        Some(Self { name: name.to_owned(), program: program.try_clone_to_owned().ok()? })
+    /// # Errors
+    /// This process can open no more files.
+    pub fn new(name: &str, program: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self { name: name.to_owned(), program: program.try_clone_to_owned()? })
     }
 
     /// Times since it was loaded; 0 where the kernel does not count them (before 5.12; programs of classic tracepoints before

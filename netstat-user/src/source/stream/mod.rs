@@ -240,7 +240,9 @@ impl Stream {
             .programs()
             .filter(|(name, _)| !name.contains("_spare") && !CALLS.iter().any(|call| name.starts_with(call)));
         let loaded = loaded.filter_map(|(name, program)| Some((name, program.fd().ok()?)));
-        let programs = loaded.filter_map(|(name, fd)| Watched::new(name, fd.as_fd())).collect();
+        let programs: std::io::Result<_> = loaded.map(|(name, fd)| Watched::new(name, fd.as_fd())).collect();
+        let operation = "keeping the descriptor of a program";
+        let programs = programs.map_err(|cause| Refusal::Failed { operation, cause: cause.to_string() })?;
         let mut stream = Self {
             ring,
             control: Control {
@@ -397,6 +399,15 @@ fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, StreamErr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_that_were_left_out_are_named() {
+        let skipped_by = vec![("state_btf".to_owned(), 3), ("timer_start_btf".to_owned(), 1)];
+        let mut losses = Losses { skipped: 4, skipped_by, ..Losses::default() };
+        assert_eq!(losses.to_string(), "hook left out by the kernel: 4 (state_btf 3, timer_start_btf 1)");
+        losses.by[Loss::RingFull as usize] = vec![2];
+        assert!(losses.to_string().starts_with("ring buffer full: 2, hook left out"), "{losses}");
+    }
 
     #[test]
     fn every_reason_counts_in_the_total() {
