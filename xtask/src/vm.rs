@@ -22,8 +22,13 @@ use crate::shell::{self, Workspace, say};
 /// Tells the live tests which tier to force; they skip themselves where the kernel lacks it.
 const TIER_VARIABLE: &str = "ENETSTAT_TIER";
 /// How much the tests do in a guest, whose processor is emulated.
-const SCALE: [&str; 3] =
-    ["ENETSTAT_TEST_CONNECTIONS=2000", "ENETSTAT_TEST_STARTS=3", "ENETSTAT_TEST_SLOWDOWN=10"];
+const SCALE: [&str; 5] = [
+    "ENETSTAT_TEST_CONNECTIONS=2000",
+    "ENETSTAT_TEST_CENSUS=600",
+    "ENETSTAT_TEST_PROCESSES=300",
+    "ENETSTAT_TEST_STARTS=3",
+    "ENETSTAT_TEST_SLOWDOWN=10",
+];
 
 /// Set on the host, it holds for the guests too.
 const LONG_VARIABLE: &str = "ENETSTAT_TEST_LONG";
