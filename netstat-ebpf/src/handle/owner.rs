@@ -75,8 +75,9 @@ pub fn accepted_fd<C: EbpfContext>(ctx: &C, fd: i64) {
     }
 }
 
+/// The running process got this socket of any family from `accept`.
 #[inline(always)]
-fn accepted_by<S: Sock>(sock: S) {
+pub fn accepted_by<S: Sock>(sock: S) {
     if matches!(sock.family(), AF_INET | AF_INET6) {
         accepted(sock);
     }

@@ -2,9 +2,10 @@
 //!
 //! The kernel follows only so many calls at once to their return: ten or twice the processors, and before 5.14 without
 //! preemption just as many as there are processors. Readers spend their life blocked in `tcp_recvmsg`, so its return would
-//! mostly go unseen; that something was read is learnt where the reading ends, in `tcp_cleanup_rbuf`. A sender is rarely
-//! blocked: there the return is used. How much was moved is told by the socket's sequence numbers, so that what a call
-//! moved whose return went unseen is told with the next one, or at the end.
+//! mostly go unseen, and so would that of `accept`; that something was read is learnt where the reading ends, in
+//! `tcp_cleanup_rbuf`, and who accepts where the connection gets its socket. A sender is rarely blocked: there the return is
+//! used. How much was moved is told by the socket's sequence numbers, so that what a call moved whose return went unseen is
+//! told with the next one, or at the end.
 
 use crate::emit::lost;
 use crate::handle::{owner, queue};
@@ -64,6 +65,18 @@ pub fn taken_kprobe(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// `security_sock_graft(sk, parent)`: `accept` gives the connection its socket (`sock_graft`, include/net/sock.h). An entry, of
+/// which none is missed however many threads wait in `accept`. MPTCP gives sockets to its subflows in another way.
+#[kprobe(function = "security_sock_graft")]
+pub fn accept_kprobe(ctx: ProbeContext) -> u32 {
+    match ctx.arg::<Address>(0) {
+        Some(sk) => owner::accepted_by(Probed(sk)),
+        None => lost(Loss::NoArgument),
+    }
+    0
+}
+
+/// Where the kernel has no hooks of its own at sockets (`CONFIG_SECURITY_NETWORK`).
 #[kretprobe(function = "inet_csk_accept")]
 pub fn accept_kretprobe(ctx: RetProbeContext) -> u32 {
     let child: Address = ctx.ret();

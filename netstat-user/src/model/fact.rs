@@ -335,6 +335,6 @@ impl Family {
 
 impl From<[u8; 16]> for Comm {
     fn from(bytes: [u8; 16]) -> Self {
-        Self(bytes)
+        Self::from_bytes(&bytes)
     }
 }

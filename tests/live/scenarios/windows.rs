@@ -59,9 +59,9 @@ fn a_window_that_closes_twice_is_counted_twice() -> Result<()> {
         let mut stream = TcpStream::from(socket);
         stream.set_nonblocking(false)?;
         let client = stream.local_addr()?;
-        for bytes in [500, 300] {
-            wire.window = 0;
-            wire.send(ACK)?;
+        wire.window = 0;
+        wire.send(ACK)?;
+        for (bytes, after) in [(500, 0), (300, u16::MAX)] {
             std::thread::sleep(Duration::from_millis(5));
             if closed > 0 {
                 stream.write_all(&vec![7; bytes as usize])?;
@@ -78,6 +78,8 @@ fn a_window_that_closes_twice_is_counted_twice() -> Result<()> {
                 stream.write_all(&vec![7; bytes as usize])?;
             }
             while wire.wait(ACK)?.bytes != bytes {}
+            // With the acknowledgement: before 6.6 the kernel ignores one that closes the window and acknowledges nothing.
+            wire.window = after;
             wire.send(ACK)?;
         }
         sys::reset_on_close(stream.as_fd())?;

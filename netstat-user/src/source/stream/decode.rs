@@ -336,7 +336,7 @@ impl Record<'_> {
         let uid = u32_at(self.bytes, offset_of!(RawProcess, uid));
         Ok(Event::Process(Process {
             pid: self.pid().ok_or(DecodeError::NoProcess(self.kind))?,
-            comm: Comm(array_at(self.bytes, offset_of!(RawProcess, comm))),
+            comm: Comm::from_bytes(&array_at::<16>(self.bytes, offset_of!(RawProcess, comm))),
             start: self.sock,
             uid: (uid != u32::MAX).then_some(uid),
             parent: NonZeroU32::new(u32_at(self.bytes, offset_of!(RawProcess, parent))),

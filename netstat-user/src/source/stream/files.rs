@@ -142,7 +142,7 @@ fn found(bytes: &[u8]) -> Option<Found> {
     let uid = u32_at(bytes, offset_of!(RawFile, uid));
     let process = Process {
         pid: Pid::new(u32_at(bytes, offset_of!(RawFile, tgid)))?,
-        comm: Comm(array_at(bytes, offset_of!(RawFile, comm))),
+        comm: Comm::from_bytes(&array_at::<16>(bytes, offset_of!(RawFile, comm))),
         start: u64_at(bytes, offset_of!(RawFile, start)),
         uid: (uid != u32::MAX).then_some(uid),
         parent: Pid::new(u32_at(bytes, offset_of!(RawFile, parent))),

@@ -173,7 +173,10 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [&'static [Hook]] {
         (Feature::Windows, Tier::TpBtf) => &[&[("window_btf", Btf("timer_expire_entry"))]],
         (Feature::Windows, Tier::RawTp) => &[&[("window_raw", Raw("timer_expire_entry"))]],
         (Feature::Accept, Tier::Fentry) => &[&[("accept_fexit", Fexit("inet_csk_accept"))]],
-        (Feature::Accept, Tier::Kprobe) => &[&[("accept_kretprobe", Probe("inet_csk_accept"))]],
+        (Feature::Accept, Tier::Kprobe) => &[&[
+            ("accept_kprobe", Probe("security_sock_graft")),
+            ("accept_kretprobe", Probe("inet_csk_accept")),
+        ]],
         (Feature::Accept, Tier::Tracepoint) => &[
             &[("accept_tracepoint", Classic("syscalls", "sys_exit_accept"))],
             &[("accept_tracepoint", AlsoClassic("syscalls", "sys_exit_accept4"))],

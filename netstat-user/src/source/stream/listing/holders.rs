@@ -59,7 +59,7 @@ pub(super) fn told(bytes: &[u8]) -> Option<Told> {
         }),
         HOLDER => Some(Told::Process(
             Pid::new(u32_at(bytes, offset_of!(RawHolder, pid))),
-            Comm(array_at(bytes, offset_of!(RawHolder, comm))),
+            Comm::from_bytes(&array_at::<16>(bytes, offset_of!(RawHolder, comm))),
         )),
         _ => None,
     }
