@@ -9,6 +9,9 @@ impl Selection {
     pub fn text(&self) -> Vec<u8> {
         let mut out = Vec::new();
         if let Some(states) = self.states {
+            if states.0 == 0 {
+                out.extend_from_slice(b"exclude all");
+            }
             let named = TcpState::ALL.into_iter().filter(|state| states.has(*state));
             for (at, state) in named.enumerate() {
                 out.extend_from_slice(if at > 0 { b" state " } else { b"state " });
