@@ -28,7 +28,7 @@ pub use offsets::Offsets;
 pub use state::TcpState;
 
 /// Number of this boundary. The object carries it in the symbol [`ABI_SYMBOL`].
-pub const ABI: u32 = 10;
+pub const ABI: u32 = 11;
 
 /// Name of the `u32` in the eBPF object that says which [`ABI`] it was built for.
 pub const ABI_SYMBOL: &str = "ENETSTAT_ABI";

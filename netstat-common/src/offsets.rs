@@ -93,6 +93,8 @@ offsets! {
     tcp_snd_una = "tcp_sock"."snd_una";
     tcp_rcv_nxt = "tcp_sock"."rcv_nxt";
     tcp_copied_seq = "tcp_sock"."copied_seq";
+    /// The subflow that a socket of MPTCP began with.
+    mptcp_first = "mptcp_sock"."first";
     tw_substate = "inet_timewait_sock"."tw_substate";
     tw_timer = "inet_timewait_sock"."tw_timer";
     rsk_timer = "request_sock"."rsk_timer";
@@ -128,4 +130,4 @@ offsets! {
     socket_sk = "socket"."sk";
 }
 
-const _: () = assert!(size_of::<Offsets>() == 82 * 4);
+const _: () = assert!(size_of::<Offsets>() == 83 * 4);

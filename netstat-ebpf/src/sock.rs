@@ -363,6 +363,13 @@ impl Typed {
         let tcp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut()) };
         (!tcp.is_null()).then_some(Self { sk, tcp: tcp.cast_const().cast() })
     }
+
+    /// The cookie, a new one if it had none.
+    #[inline(always)]
+    pub fn give_name(self) -> u64 {
+        // SAFETY: the verifier proves that `sk` is a socket.
+        unsafe { bpf_get_socket_cookie(self.sk.cast_mut()) }
+    }
 }
 
 impl Sock for Typed {
@@ -393,9 +400,7 @@ impl Sock for Typed {
     fn name(self, head: &mut RawHead) -> u64 {
         if has_cookie() {
             let cookie: u64 = typed(self.tcp, offset!(skc_cookie));
-            // SAFETY: the verifier proves that `sk` is a socket.
-            let give = || unsafe { bpf_get_socket_cookie(self.sk.cast_mut()) };
-            head.sock = if cookie != 0 { cookie } else { give() };
+            head.sock = if cookie != 0 { cookie } else { self.give_name() };
             return self.sk as u64;
         }
         head.sock = self.sk as u64;

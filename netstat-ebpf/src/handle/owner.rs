@@ -3,13 +3,13 @@
 use super::is_wanted;
 use crate::emit::{emit, lost};
 use crate::maps::{config, offset};
-use crate::sock::{Address, Cast, Probed, Sock, cast, has_casts, probed, typed};
+use crate::sock::{Address, Cast, Probed, Sock, cast, has_casts, loaded, probed, typed};
 use crate::task;
 use crate::word::Word;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 use netstat_common::event::{How, RawHead};
-use netstat_common::{AF_INET, AF_INET6, IPPROTO_TCP, Kind, Loss};
+use netstat_common::{AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, Kind, Loss};
 
 /// `S_IFMT` and `S_IFSOCK` (include/uapi/linux/stat.h, 6.12).
 const FILE_TYPE: u16 = 0o170000;
@@ -52,13 +52,13 @@ pub fn accepted_fd<C: EbpfContext>(ctx: &C, fd: i64) {
     if has_casts() {
         let sk = socket_by_types(fd as u64);
         if !sk.is_null() {
-            accepted_by(Cast::new(sk));
+            accepted_at(sk, Cast::new);
         }
         return;
     }
     match socket_of(fd as u64) {
         Some(sk) if sk.is_null() => {}
-        Some(sk) => accepted_by(Probed(sk)),
+        Some(sk) => accepted_at(sk, Probed),
         None => {
             lost(Loss::UnreadableSock);
             // Rare, and only worth saying once: this is the one place where the kernel half logs.
@@ -75,12 +75,22 @@ pub fn accepted_fd<C: EbpfContext>(ctx: &C, fd: i64) {
     }
 }
 
-/// The running process got this socket of any family from `accept`.
+/// The running process got the socket at `sk`, of whatever family, from `accept`; `at` makes one of an address. In place of
+/// one of MPTCP its first subflow is told, which is TCP.
 #[inline(always)]
-pub fn accepted_by<S: Sock>(sock: S) {
-    if matches!(sock.family(), AF_INET | AF_INET6) {
-        accepted(sock);
+pub fn accepted_at<S: Sock>(sk: Address, at: impl Fn(Address) -> S) {
+    let mut sock = at(sk);
+    if !matches!(sock.family(), AF_INET | AF_INET6) {
+        return;
     }
+    if sock.protocol() == IPPROTO_MPTCP {
+        let first: Address = loaded(sk, offset!(mptcp_first));
+        if first.is_null() {
+            return;
+        }
+        sock = at(first);
+    }
+    accepted(sock);
 }
 
 /// The socket behind a descriptor of the running process, by [`cast`]s: null when the file is no socket or was already

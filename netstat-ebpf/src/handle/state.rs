@@ -3,17 +3,27 @@
 use super::{is_wanted, queue};
 use crate::emit::{Draft, emit};
 use crate::maps::{ABSENT, MODE, config, offset};
-use crate::sock::{Probed, Sock, has_cookie};
+use crate::sock::{Probed, Sock, Typed, has_cookie};
 use crate::task;
+use crate::undisturbed::has_preemptible_tracepoints;
 use netstat_common::config::Queues;
 use netstat_common::event::{FLAG_POINTER, FLAG_SHUT, RawClose, RawFull, RawHead};
 use netstat_common::{IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, Kind, TcpState, judge};
 
 /// Whether every transition carries the addresses: always when sockets have no cookie here, because an address names
-/// another socket as soon as it is reused.
+/// another socket as soon as it is reused, and where one may get its cookie late.
 #[inline(always)]
 fn is_whole() -> bool {
-    !has_cookie() || MODE.load() != 0
+    !has_cookie() || has_preemptible_tracepoints() || MODE.load() != 0
+}
+
+/// `sock`, which goes to the state `to`, gets its cookie if it has none. What is cloned from a listener has or gets that of its
+/// request.
+#[inline(always)]
+pub fn named(sock: Typed, to: i32) {
+    if to != TcpState::SynRecv as i32 && has_cookie() && !sock.is_named() && is_wanted(sock) {
+        sock.give_name();
+    }
 }
 
 /// `sock` goes from one state to another.

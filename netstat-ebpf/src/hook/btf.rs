@@ -15,6 +15,15 @@ pub fn state_btf(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Gives a socket its cookie before a program that cannot: see [`nested`].
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn naming_btf(ctx: BtfTracePointContext) -> i32 {
+    if let Some(sock) = Typed::new(ctx.arg(0)) {
+        state::named(sock, ctx.arg(2));
+    }
+    0
+}
+
 /// A program for what those before it leave out: see [`nested`].
 macro_rules! spare {
     ($name:ident, $which:literal) => {
@@ -29,8 +38,6 @@ macro_rules! spare {
 spare!(state_btf_spare, 1);
 spare!(state_btf_spare_2, 2);
 spare!(state_btf_spare_3, 3);
-spare!(state_btf_spare_4, 4);
-spare!(state_btf_spare_5, 5);
 
 #[inline(always)]
 fn moved(ctx: &BtfTracePointContext) {

@@ -7,11 +7,11 @@
 use crate::emit::lost;
 use crate::handle::{owner, queue};
 use crate::maps::config;
-use crate::sock::{Address, Typed};
+use crate::sock::{Address, Cast, Probed, Typed, has_casts};
 use crate::undisturbed::undisturbed_call;
 use aya_ebpf::EbpfContext;
-use aya_ebpf::macros::fexit;
-use aya_ebpf::programs::FExitContext;
+use aya_ebpf::macros::{fentry, fexit};
+use aya_ebpf::programs::{FEntryContext, FExitContext};
 use netstat_common::Loss;
 use netstat_common::event::Direction;
 
@@ -79,6 +79,20 @@ pub fn receive_fexit(ctx: FExitContext) -> i32 {
     0
 }
 
+/// `security_sock_graft(sk, parent)`: `accept` gives the connection its socket (`sock_graft`, include/net/sock.h). A thread that
+/// has waited in `accept` since before the program was attached is seen, too. Bottom halves are off here, and so is preemption.
+#[fentry(function = "security_sock_graft")]
+pub fn accept_fentry(ctx: FEntryContext) -> i32 {
+    if has_casts() {
+        owner::accepted_at(ctx.arg(0), Cast::new);
+    } else {
+        owner::accepted_at(ctx.arg(0), Probed);
+    }
+    0
+}
+
+/// Where the kernel has no hooks of its own at sockets (`CONFIG_SECURITY_NETWORK`).
+///
 /// `inet_csk_accept(sk, flags, err, kern)` up to 6.9, `(sk, arg)` later; returns the child or null.
 #[fexit(function = "inet_csk_accept")]
 pub fn accept_fexit(ctx: FExitContext) -> i32 {

@@ -66,11 +66,11 @@ pub fn taken_kprobe(ctx: ProbeContext) -> u32 {
 }
 
 /// `security_sock_graft(sk, parent)`: `accept` gives the connection its socket (`sock_graft`, include/net/sock.h). An entry, of
-/// which none is missed however many threads wait in `accept`. MPTCP gives sockets to its subflows in another way.
+/// which none is missed however many threads wait in `accept`.
 #[kprobe(function = "security_sock_graft")]
 pub fn accept_kprobe(ctx: ProbeContext) -> u32 {
     match ctx.arg::<Address>(0) {
-        Some(sk) => owner::accepted_by(Probed(sk)),
+        Some(sk) => owner::accepted_at(sk, Probed),
         None => lost(Loss::NoArgument),
     }
     0

@@ -8,13 +8,14 @@
 //! were left out. Spares are programs of their own: a second run of the first would share the stack of the interrupted one
 //! (private stacks, Linux 6.13).
 //!
-//! Against interrupts one spare is enough: a softirq is not interrupted by another. A process that is stopped in the
-//! middle of a program keeps that program from everybody until it goes on, and processes can be stopped in one program
-//! after the other; so there are more spares where that happens (`more_spares` in the loader). `hold` leaves only a
-//! moment at the beginning and the end of the first for that, but a process that was to be stopped in between is stopped at
-//! that end; the others hold when they have something to do. The last spare is therefore a classic tracepoint's program,
-//! which the kernel runs without being preempted (include/trace/perf.h, 7.0 and later), so that processes cannot keep it; it
-//! names sockets that have no cookie yet by their addresses, because it cannot give them one.
+//! Against interrupts one spare is enough: a softirq is not interrupted by another. Where tracepoints can be preempted, a
+//! process that is stopped in the middle of a program keeps that program from everybody until it goes on. `hold` does not
+//! end that: a process that was to be stopped meanwhile is stopped at `release`, still in the program. So there the first
+//! is a classic tracepoint's program, which the kernel runs without being preempted (include/trace/perf.h, 7.0), and only
+//! interrupts leave it out; its spares, more than one because processes can be stopped in these, hold when they have something
+//! to do. It cannot give a socket its cookie: another program, `naming_btf`, has done that before it, almost always;
+//! else the socket is named by its address, and for that every record has both names and the addresses. Without tracefs the
+//! first is of the same kind as its spares, and holds.
 //!
 //! Notes lie in a table by the socket's address, for all processors: where processes come in between, anything may run between
 //! two programs, in any order, and the process may even move to another processor; but one socket changes its state once at
@@ -22,7 +23,7 @@
 //! recognises.
 
 use crate::maps::{NOTE_COUNT, NOTES, NUMBER, config, count};
-use crate::undisturbed::{has_preemptible_tracepoints, hold, release, undisturbed};
+use crate::undisturbed::undisturbed;
 use netstat_common::loss::SPARED;
 
 /// A place for notes: the socket, and the state it reaches.
@@ -60,18 +61,17 @@ fn place(sk: u64) -> Option<(u64, Note)> {
 /// Runs the first program's part for the socket at `sk` and the state `to`, and notes that it did.
 #[inline(always)]
 pub fn first(sk: u64, to: i32, work: impl FnOnce()) {
-    if has_preemptible_tracepoints() {
-        hold();
-    }
+    undisturbed(|| first_unpreempted(sk, to, work));
+}
+
+/// The same in a program that is never preempted.
+#[inline(always)]
+pub fn first_unpreempted(sk: u64, to: i32, work: impl FnOnce()) {
     if let Some((number, note)) = place(sk) {
         put(note, 0, number);
         put(note, 1, to as u64);
     }
     work();
-    // Asked again: an answer that is kept makes the compiler write the work down twice.
-    if has_preemptible_tracepoints() {
-        release();
-    }
 }
 
 /// A spare: does the first's part where that and the spares before this one were left out, and counts it. The last one,
@@ -90,14 +90,6 @@ pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
 pub fn spare_of_few(sk: u64, to: i32, work: impl FnOnce()) {
     if is_open(1, sk, to) {
         undisturbed(work);
-    }
-}
-
-/// The last spare where processes come in between, of a kind that is not preempted.
-#[inline(always)]
-pub fn last(sk: u64, to: i32, work: impl FnOnce()) {
-    if is_open(config!(spares), sk, to) && count(SPARED) {
-        work();
     }
 }
 

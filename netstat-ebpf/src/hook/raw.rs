@@ -27,8 +27,6 @@ macro_rules! spare {
 spare!(state_raw_spare, 1);
 spare!(state_raw_spare_2, 2);
 spare!(state_raw_spare_3, 3);
-spare!(state_raw_spare_4, 4);
-spare!(state_raw_spare_5, 5);
 
 #[inline(always)]
 fn moved(ctx: &RawTracePointContext) {

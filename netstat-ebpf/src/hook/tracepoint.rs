@@ -100,15 +100,15 @@ pub fn state_tracepoint(ctx: TracePointContext) -> u32 {
     0
 }
 
-/// The last spare of the typed and raw tracepoints (see [`nested`]): this kind of program is never preempted.
+/// The first program of the hook where tracepoints can be preempted (see [`nested`]): this kind is not.
 #[tracepoint(category = "sock", name = "inet_sock_set_state")]
-pub fn state_spare_last(ctx: TracePointContext) -> u32 {
+pub fn state_unpreempted(ctx: TracePointContext) -> u32 {
     let sk: Option<Address> = field(&ctx, layout!(state_sk));
     let from: Option<i32> = field(&ctx, layout!(state_from));
     let to: Option<i32> = field(&ctx, layout!(state_to));
     match (sk, from, to) {
         (Some(sk), Some(from), Some(to)) => {
-            nested::last(sk as u64, to, || state::moved(Cast::new(sk), from, to))
+            nested::first_unpreempted(sk as u64, to, || state::moved(Cast::new(sk), from, to));
         }
         _ => lost(Loss::NoArgument),
     }

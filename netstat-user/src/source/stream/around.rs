@@ -2,6 +2,7 @@
 
 use aya::EbpfLoader;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Up to 5.10 maps count as locked memory. Later kernels do not look, and where it is refused the maps' own error tells.
 pub fn raise_memlock() {
@@ -76,4 +77,10 @@ pub fn has_socket_storage() -> bool {
     return std::arch::is_x86_feature_detected!("cmpxchg16b");
     #[cfg(not(target_arch = "x86_64"))]
     true
+}
+
+/// Ticks of so many microseconds that are at least as long as the interval, wherever in a tick it begins.
+pub(super) fn queue_ticks(interval: Duration, tick: u32) -> u64 {
+    let ticks = interval.as_micros().div_ceil(u128::from(tick.max(1)));
+    u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(u64::from(!interval.is_zero()))
 }

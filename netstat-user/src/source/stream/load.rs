@@ -3,12 +3,14 @@
 //! A hook is judged by trying it. Some settings of the kernel half depend on which hooks are taken (whether sockets have
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
-use super::around::{has_socket_storage, loader, memlock, own_number, private_tracefs, raise_memlock, tick};
+use super::around::{
+    has_socket_storage, loader, memlock, own_number, private_tracefs, queue_ticks, raise_memlock, tick,
+};
 use super::files;
 use super::object::{
-    At, Hook, LAST_SPARE, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, settled,
+    At, Hook, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, settled, unpreempted,
 };
-use super::{Options, Queues, StreamError};
+use super::{Options, Queues, SPARE, StreamError};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format, kallsyms};
 use crate::model::ResetNames;
@@ -20,7 +22,6 @@ use netstat_common::offsets::ABSENT;
 use netstat_common::{Config, Layout, Offsets};
 use std::cell::OnceCell;
 use std::path::Path;
-use std::time::Duration;
 
 /// Where a kernel that has breakpoints at functions says how to ask for one.
 const PROBES: &str = "/sys/bus/event_source/devices/kprobe";
@@ -57,6 +58,11 @@ pub fn assemble(options: &Options) -> Result<Assembled, StreamError> {
     })
 }
 
+/// Whether a program acts only where those before it are left out.
+fn is_spare(group: &&'static &'static [Hook]) -> bool {
+    group.iter().any(|(name, _)| name.contains(SPARE))
+}
+
 fn failed(operation: &'static str, cause: impl std::fmt::Display) -> Refusal {
     Refusal::Failed { operation, cause: cause.to_string() }
 }
@@ -70,8 +76,8 @@ struct Assembly<'a> {
     /// Why there are no layouts, if so.
     tracefs: Option<Option<std::io::Error>>,
     layout: Layout,
-    /// The last spare of the transition hook is wanted and can be had: see [`LAST_SPARE`].
-    has_last: bool,
+    /// The transition hook is to be [`unpreempted`], and can be.
+    has_unpreempted: bool,
     /// The numbers of hooks in the kernel's types, in the form that the library takes.
     numbers: OnceCell<aya::Btf>,
 }
@@ -92,9 +98,16 @@ impl<'a> Assembly<'a> {
                 Layout::NONE
             }
         };
-        let mut all =
-            Self { options, types, offsets, tracefs, layout, has_last: false, numbers: OnceCell::new() };
-        all.has_last = all.tracefs.is_none()
+        let mut all = Self {
+            options,
+            types,
+            offsets,
+            tracefs,
+            layout,
+            has_unpreempted: false,
+            numbers: OnceCell::new(),
+        };
+        all.has_unpreempted = all.tracefs.is_none()
             && all.is_preemptible()
             && all.cast_types().is_some()
             && all.kfuncs()[2].is_some();
@@ -110,9 +123,9 @@ impl<'a> Assembly<'a> {
             let mut why = None;
             for &cookies in attempts {
                 let mut tried = self.with_states(tier, cookies);
-                if tried.is_err() && self.has_last {
-                    // Perhaps only the last spare was refused: it is attached in another way.
-                    self.has_last = false;
+                if tried.is_err() && self.has_unpreempted {
+                    // Perhaps only the classic program was refused: it is attached in another way.
+                    self.has_unpreempted = false;
                     tried = self.with_states(tier, cookies);
                 }
                 match tried {
@@ -248,7 +261,7 @@ impl<'a> Assembly<'a> {
             queue_store: store as u32,
             kfuncs: u32::from(matches!(numbers, [Some(_), Some(_), _])),
             types: numbers[2].and_then(|_| self.cast_types()).unwrap_or_default(),
-            spares: self.hooks(Feature::States, tier).count().saturating_sub(1).max(1) as u32,
+            spares: self.hooks(Feature::States, tier).filter(is_spare).count().max(1) as u32,
             reader: own_number(),
             tick: tick(),
             reset_args: self
@@ -278,9 +291,14 @@ impl<'a> Assembly<'a> {
 
     /// The programs of a feature in a tier on this kernel.
     fn hooks(&self, feature: Feature, tier: Tier) -> impl Iterator<Item = &'static &'static [Hook]> {
-        let more = if feature == Feature::States && self.is_preemptible() { more_spares(tier) } else { &[] };
-        let last: &[_] = if !more.is_empty() && self.has_last { &LAST_SPARE } else { &[] };
-        hooks(feature, tier).iter().chain(more).chain(last)
+        let changes = feature == Feature::States && self.is_preemptible();
+        let whole = if changes && self.has_unpreempted { unpreempted(tier) } else { &[] };
+        let (first, more) = match whole {
+            [] if changes => (hooks(feature, tier), more_spares(tier)),
+            [] => (hooks(feature, tier), &[] as &[_]),
+            whole => (whole, &[] as &[_]),
+        };
+        first.iter().chain(more)
     }
 
     /// Whether another process may run in the middle of a tracepoint.
@@ -351,7 +369,7 @@ impl<'a> Assembly<'a> {
         }
         let (function, found, known): (_, _, &[u32]) = match (feature, tier) {
             (Feature::Queues, Tier::Fentry) => ("tcp_recvmsg", self.arguments("tcp_recvmsg"), &[4, 5, 6]),
-            (Feature::Accept, Tier::Fentry) => {
+            (Feature::Accept, Tier::Fentry) if self.arguments("security_sock_graft") == 0 => {
                 ("inet_csk_accept", self.arguments("inet_csk_accept"), &[2, 4])
             }
             _ => return Ok(()),
@@ -474,12 +492,6 @@ fn write_handlers(ebpf: &mut Ebpf) -> Result<(), Refusal> {
 
 fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Refusal> {
     ebpf.program_mut(name).ok_or_else(|| Refusal::Object(format!("it has no program {name}")))
-}
-
-/// Ticks of so many microseconds that are at least as long as the interval, wherever in a tick it begins.
-fn queue_ticks(interval: Duration, tick: u32) -> u64 {
-    let ticks = interval.as_micros().div_ceil(u128::from(tick.max(1)));
-    u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(u64::from(!interval.is_zero()))
 }
 
 /// The refusal for a kernel without types, anew for each tier that needs them.

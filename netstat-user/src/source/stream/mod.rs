@@ -48,13 +48,16 @@ pub const SAFETY_TIMEOUT: Duration = Duration::from_millis(100);
 /// Which build of the kernel half this program contains.
 pub const OBJECT_BUILD: Option<&str> = option_env!("ENETSTAT_OBJECT_BUILD");
 
-/// Beginnings of the names of programs that see calls and lives of processes, resets, and segments that are thrown away. Of the
-/// last almost none matters, and one of them that does is a change which the next comparison repairs.
-const CALLS: [&str; 8] =
-    ["accept_", "connect_", "life_", "send_", "receive_", "taken_", "reset_", "discarded_"];
+/// Beginnings of the names of programs that see calls and lives of processes, resets, and segments that are thrown away, or give
+/// sockets their cookies. Of the segments almost none matters, and one that does is a change which the next comparison repairs.
+const CALLS: [&str; 9] =
+    ["accept_", "connect_", "life_", "send_", "receive_", "taken_", "reset_", "discarded_", "naming_"];
 
 /// Beginning of the names of the programs that have spares.
 const SPARED_HOOK: &str = "state_";
+
+/// Part of the names of spares.
+const SPARE: &str = "_spare";
 
 /// What to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,7 +241,7 @@ impl Stream {
         // owner, a port or a queue is learnt with the next change.
         let loaded = ebpf
             .programs()
-            .filter(|(name, _)| !name.contains("_spare") && !CALLS.iter().any(|call| name.starts_with(call)));
+            .filter(|(name, _)| !name.contains(SPARE) && !CALLS.iter().any(|call| name.starts_with(call)));
         let loaded = loaded.filter_map(|(name, program)| Some((name, program.fd().ok()?)));
         let programs: std::io::Result<_> = loaded.map(|(name, fd)| Watched::new(name, fd.as_fd())).collect();
         let operation = "keeping the descriptor of a program";

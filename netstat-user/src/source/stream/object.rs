@@ -14,12 +14,13 @@ pub const PREEMPTIBLE: &str = "class_srcu_fast_notrace_t";
 pub const RESET_REASONS: &str = "sk_rst_reason";
 
 /// Structures, functions and types of tracepoints that are looked up in the kernel's types.
-pub const TYPES: [&str; 46] = [
+pub const TYPES: [&str; 48] = [
     "sock_common",
     "sock",
     "inet_sock",
     "inet_connection_sock",
     "tcp_sock",
+    "mptcp_sock",
     "inet_timewait_sock",
     "request_sock",
     "timer_list",
@@ -40,6 +41,7 @@ pub const TYPES: [&str; 46] = [
     "tcp_recvmsg",
     "tcp_connect",
     "inet_csk_accept",
+    "security_sock_graft",
     "inet_csk_reqsk_queue_hash_add",
     "__inet_csk_reqsk_queue_drop",
     "inet_twsk_hashdance",
@@ -172,7 +174,10 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [&'static [Hook]] {
         (Feature::Windows, Tier::Kprobe) => &[&[("window_kprobe", Probe("tcp_write_timer"))]],
         (Feature::Windows, Tier::TpBtf) => &[&[("window_btf", Btf("timer_expire_entry"))]],
         (Feature::Windows, Tier::RawTp) => &[&[("window_raw", Raw("timer_expire_entry"))]],
-        (Feature::Accept, Tier::Fentry) => &[&[("accept_fexit", Fexit("inet_csk_accept"))]],
+        (Feature::Accept, Tier::Fentry) => &[&[
+            ("accept_fentry", Fentry("security_sock_graft")),
+            ("accept_fexit", Fexit("inet_csk_accept")),
+        ]],
         (Feature::Accept, Tier::Kprobe) => &[&[
             ("accept_kprobe", Probe("security_sock_graft")),
             ("accept_kretprobe", Probe("inet_csk_accept")),
@@ -276,30 +281,44 @@ fn code(object: &[u8]) -> Result<Vec<(usize, usize)>, object::Error> {
     Ok(ranges.filter_map(|(start, len)| Some((start.try_into().ok()?, len.try_into().ok()?))).collect())
 }
 
-/// Further spares of the transition hook, for kernels that let another process run in the middle of a tracepoint (7.x).
-/// With each of them there must be one more process that was stopped inside our programs on the same processor, before an
-/// event is left out.
+/// The transition hook of kernels that let another process run in the middle of a tracepoint (7.x): first a program that
+/// is never preempted, then spares. With each of them there must be one more process that was stopped inside our programs
+/// on the same processor, before an event is left out. Empty: the tier has no typed or raw programs.
+pub fn unpreempted(tier: Tier) -> &'static [&'static [Hook]] {
+    use At::*;
+    match tier {
+        Tier::TpBtf => &[
+            &[("naming_btf", Btf("inet_sock_set_state"))],
+            &[("state_unpreempted", Classic("sock", "inet_sock_set_state"))],
+            &[("state_btf_spare", Btf("inet_sock_set_state"))],
+            &[("state_btf_spare_2", Btf("inet_sock_set_state"))],
+            &[("state_btf_spare_3", Btf("inet_sock_set_state"))],
+        ],
+        Tier::RawTp => &[
+            &[("state_unpreempted", Classic("sock", "inet_sock_set_state"))],
+            &[("state_raw_spare", Raw("inet_sock_set_state"))],
+            &[("state_raw_spare_2", Raw("inet_sock_set_state"))],
+            &[("state_raw_spare_3", Raw("inet_sock_set_state"))],
+        ],
+        _ => &[],
+    }
+}
+
+/// Further spares for such kernels where [`unpreempted`] cannot be had.
 pub fn more_spares(tier: Tier) -> &'static [&'static [Hook]] {
     use At::*;
     match tier {
         Tier::TpBtf => &[
             &[("state_btf_spare_2", Btf("inet_sock_set_state"))],
             &[("state_btf_spare_3", Btf("inet_sock_set_state"))],
-            &[("state_btf_spare_4", Btf("inet_sock_set_state"))],
-            &[("state_btf_spare_5", Btf("inet_sock_set_state"))],
         ],
         Tier::RawTp => &[
             &[("state_raw_spare_2", Raw("inet_sock_set_state"))],
             &[("state_raw_spare_3", Raw("inet_sock_set_state"))],
-            &[("state_raw_spare_4", Raw("inet_sock_set_state"))],
-            &[("state_raw_spare_5", Raw("inet_sock_set_state"))],
         ],
         _ => &[],
     }
 }
-
-/// The last spare of all behind these: processes that are stopped cannot keep it.
-pub const LAST_SPARE: [&[Hook]; 1] = [&[("state_spare_last", At::Classic("sock", "inet_sock_set_state"))]];
 
 /// Refuses an object whose boundary is another one: its records would be misread.
 pub fn check_abi(object: &[u8]) -> Result<(), Refusal> {
