@@ -26,7 +26,8 @@ impl Table {
 
     pub(super) fn child(&mut self, at: Mono, pointer: NonZeroU64) {
         while let Some(&(age, old)) = self.children_by_age.front() {
-            if at.since(age) < CHILD_AGE {
+            // Those that have become somebody take no more memory either.
+            if at.since(age) < CHILD_AGE && self.children.get(&old) == Some(&age) {
                 break;
             }
             self.children_by_age.pop_front();
