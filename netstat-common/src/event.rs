@@ -149,7 +149,8 @@ pub enum Mini {
     Begins = 1,
     /// A timewait socket may be in another state than before.
     Goes = 2,
-    /// Its timer was stopped: it is gone unless it is told of again at once.
+    /// Its timer was stopped: it is gone unless it is told of again at once. A request perhaps because its connection was
+    /// established.
     Stopped = 3,
     /// Its timer ran out: a timewait socket is gone, a request unless it is told of again at once.
     Expired = 4,

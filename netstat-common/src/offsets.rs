@@ -102,6 +102,8 @@ offsets! {
     icsk_retransmit_timer = "inet_connection_sock"."icsk_retransmit_timer";
     tcp_retransmit_timer = "sock"."tcp_retransmit_timer";
     timer_function = "timer_list"."function";
+    /// Null when the timer is not set, or runs right now.
+    timer_pprev = "timer_list"."entry.pprev";
     task_group_leader = "task_struct"."group_leader";
     task_comm = "task_struct"."comm";
     task_start_boottime = "task_struct"."start_boottime";
@@ -130,4 +132,4 @@ offsets! {
     socket_sk = "socket"."sk";
 }
 
-const _: () = assert!(size_of::<Offsets>() == 83 * 4);
+const _: () = assert!(size_of::<Offsets>() == 84 * 4);

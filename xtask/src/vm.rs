@@ -22,9 +22,10 @@ use crate::shell::{self, Workspace, say};
 /// Tells the live tests which tier to force; they skip themselves where the kernel lacks it.
 const TIER_VARIABLE: &str = "ENETSTAT_TIER";
 /// How much the tests do in a guest, whose processor is emulated.
-const SCALE: [&str; 5] = [
+const SCALE: [&str; 6] = [
     "ENETSTAT_TEST_CONNECTIONS=2000",
     "ENETSTAT_TEST_CENSUS=600",
+    "ENETSTAT_TEST_YOUNG_MS=5000",
     "ENETSTAT_TEST_PROCESSES=300",
     "ENETSTAT_TEST_STARTS=3",
     "ENETSTAT_TEST_SLOWDOWN=10",

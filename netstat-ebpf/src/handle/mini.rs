@@ -97,6 +97,39 @@ pub fn request_typed(socket: Address, what: Mini) {
     tell(Small::<true>(socket), what, TcpState::SynRecv as u8);
 }
 
+/// A half-open connection is established or given up.
+#[inline(always)]
+pub fn request_over(socket: Address) {
+    let link: Option<u64> = if timer_link() == ABSENT { None } else { probed(socket, timer_link()) };
+    request(socket, end_of_request(link));
+}
+
+/// The same at a hook with BTF types.
+#[inline(always)]
+pub fn request_over_typed(socket: Address) {
+    let link = if timer_link() == ABSENT { None } else { Some(typed(socket, timer_link())) };
+    request_typed(socket, end_of_request(link));
+}
+
+/// Where a request tells whether its timer is set.
+#[inline(always)]
+fn timer_link() -> u64 {
+    if offset!(rsk_timer) == ABSENT || offset!(timer_pprev) == ABSENT {
+        return ABSENT;
+    }
+    offset!(rsk_timer) + offset!(timer_pprev)
+}
+
+/// Its own timer ends a request, or something else does while the timer is set.
+#[inline(always)]
+fn end_of_request(link: Option<u64>) -> Mini {
+    match link {
+        Some(0) => Mini::Expired,
+        Some(_) => Mini::Stopped,
+        None => Mini::Over,
+    }
+}
+
 #[inline(always)]
 fn tell<S: Sock>(socket: S, what: Mini, state: u8) {
     if !matches!(socket.family(), AF_INET | AF_INET6) || !is_wanted(socket) {

@@ -55,7 +55,7 @@ pub fn request_fentry(ctx: FEntryContext) -> i32 {
 #[fentry(function = "__inet_csk_reqsk_queue_drop")]
 pub fn request_over_fentry(ctx: FEntryContext) -> i32 {
     undisturbed_call(|| {
-        mini::request_typed(ctx.arg(1), Mini::Over);
+        mini::request_over_typed(ctx.arg(1));
     });
     0
 }
@@ -102,13 +102,13 @@ pub fn request_kprobe(ctx: ProbeContext) -> u32 {
 /// See [`request_over_fentry`].
 #[kprobe(function = "__inet_csk_reqsk_queue_drop")]
 pub fn request_over_kprobe(ctx: ProbeContext) -> u32 {
-    with(ctx.arg(1), |socket| mini::request(socket, Mini::Over))
+    with(ctx.arg(1), mini::request_over)
 }
 
 /// `reqsk_queue_unlink(req)`: what 5.10 has in place of `__inet_csk_reqsk_queue_drop`.
 #[kprobe(function = "reqsk_queue_unlink")]
 pub fn request_unlinked_kprobe(ctx: ProbeContext) -> u32 {
-    with(ctx.arg(0), |socket| mini::request(socket, Mini::Over))
+    with(ctx.arg(0), mini::request_over)
 }
 
 /// See [`connect_fentry`].

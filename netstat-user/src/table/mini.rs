@@ -48,6 +48,8 @@ pub(super) struct Minis {
 pub(super) struct End {
     pub at: Mono,
     pub how: Mini,
+    /// The state that a timewait socket was in by then.
+    state: TcpState,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -160,7 +162,7 @@ impl Table {
             (Mini::Stopped | Mini::Expired | Mini::Over, _) => {
                 let Some(&index) = self.minis.rows.get(&pointer) else { return };
                 let is_request = self.rows.at(index).is_some_and(|row| row.state == TcpState::SynRecv);
-                let end = End { at: seen.at, how: seen.what };
+                let end = End { at: seen.at, how: seen.what, state: seen.state };
                 if is_request || seen.what == Mini::Stopped {
                     self.minis.ending.insert(pointer, end);
                     self.minis.ending_by_age.push_back((seen.at, pointer));
@@ -184,7 +186,11 @@ impl Table {
         if row.place() != Place::of(identity.netns, &identity.tuple) || row.state == TcpState::Close {
             // Its memory is another's now: it is over, or its end was lost.
             let pointer = row.mini;
-            self.end_mini(index, ended.unwrap_or(End { at: seen.at, how: Mini::Over }), out);
+            self.end_mini(
+                index,
+                ended.unwrap_or(End { at: seen.at, how: Mini::Over, state: row.state }),
+                out,
+            );
             self.minis.rows.remove(&pointer);
             if seen.state == TcpState::SynRecv {
                 self.request(seen, *identity, out);
@@ -214,7 +220,8 @@ impl Table {
                 return;
             }
             let end = self.minis.ending.get(&mini).copied();
-            self.end_mini(index, end.unwrap_or(End { at: seen.at, how: Mini::Over }), out);
+            let unseen = End { at: seen.at, how: Mini::Over, state: TcpState::SynRecv };
+            self.end_mini(index, end.unwrap_or(unseen), out);
         }
         if let Some(index) = seen.cookie.and_then(|cookie| self.by_cookie.get(cookie.get()))
             && self.rows.at(index).is_some_and(|row| row.state != TcpState::Close)
@@ -302,7 +309,12 @@ impl Table {
 
     pub(super) fn end_mini(&mut self, index: u32, end: End, out: &mut Vec<Told>) {
         self.untie(index);
-        let Some(state) = self.rows.at(index).map(|row| row.state) else { return };
+        let Some(mut state) = self.rows.at(index).map(|row| row.state) else { return };
+        if (state, end.state) == (TcpState::FinWait2, TcpState::TimeWait) {
+            // The peer's FIN set the timer anew within one slot of the wheel, of which no event tells.
+            self.transit(index, Change::seen(end.at, state, end.state, Learnt::Deduced), out);
+            state = end.state;
+        }
         if state != TcpState::Close {
             let change = Change::seen(end.at, state, TcpState::Close, Learnt::Event);
             self.transit(index, Change { mini: Some(end.how), ..change }, out);
@@ -382,103 +394,4 @@ impl Table {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Answer, Endpoint, Event, Fact, Family, Reason, SockId, Tuple};
-    use crate::table::Limits;
-    use std::net::Ipv4Addr;
-
-    fn seen(at: u64, what: Mini, port: u16) -> Fact {
-        let end = |port| Endpoint { addr: Ipv4Addr::LOCALHOST.into(), port };
-        let tuple = Tuple::new(end(80), end(port), Family::V4, 0);
-        let told = matches!(what, Mini::Begins | Mini::Goes);
-        Fact::Event(Event::Mini(MiniSeen {
-            at: Mono(at),
-            pointer: NonZeroU64::MIN,
-            cookie: None,
-            what,
-            state: TcpState::SynRecv,
-            identity: told.then_some(Identity { tuple, netns: 1, uid: None, cgroup: None }),
-        }))
-    }
-
-    /// A timewait socket keeps no namespace alive: when nothing leads there any more it still lives until the kernel ends it.
-    #[test]
-    fn what_is_left_in_a_namespace_that_is_gone_ends_with_its_event() {
-        let mut table = Table::new(Limits { minis: true, ..Limits::default() });
-        let mut out = Vec::new();
-        let at = |ms: u64| Mono(10_000_000_000 + ms * 1_000_000);
-        let end = |port| Endpoint { addr: Ipv4Addr::LOCALHOST.into(), port };
-        let tuple = Tuple::new(end(80), end(1000), Family::V4, 0);
-        let identity = Some(Identity { tuple, netns: 1, uid: None, cgroup: None });
-        let id = SockId { cookie: NonZeroU64::new(7), pointer: None };
-        let moved = |at, from, to| {
-            Fact::Event(Event::Moved(Moved {
-                at,
-                id,
-                from,
-                to,
-                lport: 80,
-                err: 0,
-                actor: None,
-                released: false,
-                identity,
-                totals: None,
-                closing: crate::model::Closing::default(),
-                syn_retrans: None,
-            }))
-        };
-        let pointer = NonZeroU64::MIN;
-        let mini = |at, what| {
-            let identity = identity.filter(|_| what == Mini::Begins);
-            let state = TcpState::FinWait2;
-            Fact::Event(Event::Mini(MiniSeen { at, pointer, cookie: id.cookie, what, state, identity }))
-        };
-        for fact in [
-            moved(at(0), TcpState::FinWait1, TcpState::FinWait2),
-            mini(at(1), Mini::Begins),
-            moved(at(2), TcpState::FinWait2, TcpState::Close),
-        ] {
-            table.learn(at(3), fact, &mut out);
-        }
-        out.clear();
-        let mut questions = Vec::new();
-        table.questions(at(900), 9, &mut questions);
-        assert_eq!(questions.len(), 1, "its peer's FIN has no event on every kernel");
-        let answer = Answer { token: questions[0].token, at: at(900), row: None };
-        table.learn(at(901), Fact::Gone(answer), &mut out);
-        assert_eq!((out.len(), table.counts().repaired), (0, 0), "{out:?}");
-        table.learn(at(1100), mini(at(1000), Mini::Over), &mut out);
-        let told: Vec<_> = out
-            .iter()
-            .filter_map(|told| match told {
-                Told::Transition(told) => Some((told.at, told.to, told.learnt)),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(told, [(at(1000), TcpState::Close, Learnt::Event)]);
-        assert_eq!(table.counts().repaired, 0);
-    }
-
-    /// The kernel gives the memory of a request that was reset to the next one at once.
-    #[test]
-    fn the_next_request_in_the_same_memory_leaves_the_end_of_the_first_as_it_was() {
-        let mut table = Table::new(Limits { minis: true, ..Limits::default() });
-        let mut out = Vec::new();
-        for (at, what, port) in
-            [(10_000, Mini::Begins, 1000), (20_000, Mini::Stopped, 1000), (90_000, Mini::Begins, 1001)]
-        {
-            table.learn(Mono(at), seen(at, what, port), &mut out);
-        }
-        let ends: Vec<_> = out
-            .iter()
-            .filter_map(|told| match told {
-                Told::Transition(told) if told.to == TcpState::Close => {
-                    Some((told.at, told.spent, told.why.reason))
-                }
-                _ => None,
-            })
-            .collect();
-        assert_eq!(ends, [(Mono(20_000), Some(Duration::from_micros(10)), Some(Reason::Reset))]);
-    }
-}
+mod tests;

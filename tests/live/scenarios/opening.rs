@@ -108,6 +108,7 @@ fn a_half_open_connection_is_given_up() -> Result<()> {
     drop(listener);
     if minis {
         ensure_spent(&told[1], (SynRecv, Close), Span { begin, end }.about())?;
+        ensure!(at(&told[1], (SynRecv, Close))?.reason.as_deref() == Some("timed_out"), "{told:?}");
     }
     ensure!(at(&told[1], (SynRecv, Close))?.how.as_deref() == Some("inherited"), "{told:?}");
     Ok(())
@@ -135,6 +136,7 @@ fn a_half_open_connection_is_reset() -> Result<()> {
     drop(listener);
     if minis {
         ensure_spent(&told[1], (SynRecv, Close), Span { begin, end: (before, end) }.about())?;
+        ensure!(at(&told[1], (SynRecv, Close))?.reason.as_deref() == Some("reset"), "{told:?}");
     }
     Ok(())
 }

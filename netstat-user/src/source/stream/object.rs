@@ -174,10 +174,9 @@ pub fn hooks(feature: Feature, tier: Tier) -> &'static [&'static [Hook]] {
         (Feature::Windows, Tier::Kprobe) => &[&[("window_kprobe", Probe("tcp_write_timer"))]],
         (Feature::Windows, Tier::TpBtf) => &[&[("window_btf", Btf("timer_expire_entry"))]],
         (Feature::Windows, Tier::RawTp) => &[&[("window_raw", Raw("timer_expire_entry"))]],
-        (Feature::Accept, Tier::Fentry) => &[&[
-            ("accept_fentry", Fentry("security_sock_graft")),
-            ("accept_fexit", Fexit("inet_csk_accept")),
-        ]],
+        (Feature::Accept, Tier::Fentry) => {
+            &[&[("accept_fentry", Fentry("security_sock_graft")), ("accept_fexit", Fexit("inet_csk_accept"))]]
+        }
         (Feature::Accept, Tier::Kprobe) => &[&[
             ("accept_kprobe", Probe("security_sock_graft")),
             ("accept_kretprobe", Probe("inet_csk_accept")),
