@@ -1,11 +1,13 @@
 //! Connections come and go while the tracer starts: none is missing, none doubled.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use netstat_tests::check::{Demands, check};
 use netstat_tests::need::{Need, Tier, need};
 use netstat_tests::storm::Storm;
+use netstat_tests::story::shown;
 use netstat_tests::witness::Witness;
 use netstat_tests::{NetNs, Output, Trace, scale};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What the tracer may need to conclude the last ends before it is interrupted.
@@ -112,7 +114,13 @@ fn one_round(tier: &Tier, starts: u64) -> Result<Round> {
         let lines = output.lines()?;
         let unseen = witness.as_ref().map(|witness| witness.unseen(&lines)).transpose()?.unwrap_or_default();
         let report = check(&truth, &lines, &demands).but(&unseen);
-        ensure!(report.faults.is_empty(), "start {index}: {report}");
+        if !report.faults.is_empty() {
+            let ports = |end: Option<SocketAddr>| end.map_or(0, |end| end.port());
+            let mut lines = lines;
+            let faulty: Vec<_> = report.faults.iter().take(3).map(|one| one.ports).collect();
+            lines.retain(|line| faulty.contains(&(ports(line.local), ports(line.peer))));
+            bail!("start {index}: {report}{}{}", shown(&lines), output.err.join("\n"));
+        }
         round.whole += report.whole;
         round.partial += report.partial;
     }
