@@ -48,9 +48,20 @@ pub const HANDLERS_MAP: &str = ".data.handlers";
 /// The map that says, at any time, whether every transition must carry the addresses: 1 if so. A section like the other.
 pub const MODE_MAP: &str = ".data.mode";
 
-/// The map that counts everything that is counted, whatever and wherever: it tells whether there is anything to be read. A
-/// section like the others.
-pub const COUNTED_MAP: &str = ".data.counted";
+/// The map of [`COUNTED_WORDS`] words that count what is counted for all processors. User space maps it: a system call on
+/// a map keeps classic tracepoints' programs from running on its processor until it is over, however long it is preempted
+/// (`bpf_disable_instrumentation`, include/linux/bpf.h, 5.10 to 7.2).
+pub const COUNTED_MAP: &str = "COUNTED";
+
+/// Index in [`COUNTED_MAP`]: losses of whatever reason. It tells whether there is anything to be read elsewhere.
+pub const COUNTED_LOSSES: u32 = 0;
+
+/// Index in [`COUNTED_MAP`]: events that a hook's spares took because the hook itself was interrupted. Nothing was lost with
+/// them, but the kernel counts them as left out.
+pub const COUNTED_SPARED: u32 = 1;
+
+/// Length of [`COUNTED_MAP`].
+pub const COUNTED_WORDS: u32 = 2;
 
 /// Numbers that stand in the instructions of the object for settings, until the loader puts those in: this one and the offset
 /// of the member in [`Config`] (of four bytes; the others are read from the global).

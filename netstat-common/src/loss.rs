@@ -14,10 +14,6 @@ pub enum Loss {
     NoStorage = 3,
 }
 
-/// Index behind the reasons: events that a hook's spares took because the hook itself was interrupted. Nothing was lost
-/// with them, but the kernel counts them as left out.
-pub const SPARED: u32 = Loss::ALL.len() as u32;
-
 impl Loss {
     /// Every reason, in the order of the counters.
     pub const ALL: [Self; 4] = [Self::RingFull, Self::UnreadableSock, Self::NoArgument, Self::NoStorage];

@@ -1,6 +1,6 @@
 //! The way out: reserve, fill in place, submit; count what did not fit.
 
-use crate::maps::{EVENTS, LAST_SENT, config_long, count};
+use crate::maps::{EVENTS, LAST_SENT, config_long, count_loss};
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::maps::ring_buf::RingBufEntry;
@@ -123,5 +123,5 @@ fn zeroed<T: Record>(entry: &mut MaybeUninit<T>) -> &mut T {
 /// Counts one record that could not be sent.
 #[inline(always)]
 pub fn lost(loss: Loss) {
-    count(loss as u32);
+    count_loss(loss);
 }

@@ -8,31 +8,47 @@ use aya_ebpf::Global;
 use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
-use netstat_common::config::HANDLERS as HANDLER_NAMES;
+use netstat_common::config::{COUNTED_LOSSES, COUNTED_MAP, COUNTED_WORDS, HANDLERS as HANDLER_NAMES};
 use netstat_common::{Config, Layout, Loss};
 
 /// Records for user space. The loader chooses another size.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 
-/// How many records could not be sent, by [`Loss`], and how many events the spares of a hook took
-/// ([`SPARED`](netstat_common::loss::SPARED)).
+/// How many records could not be sent, by [`Loss`].
 #[map]
-pub static LOSSES: PerCpuArray<Word> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32 + 1, 0);
+pub static LOSSES: PerCpuArray<Word> = PerCpuArray::with_max_entries(Loss::ALL.len() as u32, 0);
 
-/// See [`COUNTED_MAP`](netstat_common::config::COUNTED_MAP).
-#[unsafe(link_section = ".data.counted")]
-pub static COUNTED: Word = Word::new(0);
+/// See [`COUNTED_MAP`].
+#[map(name = "COUNTED")]
+static COUNTED: Array<Word> = Array::with_max_entries(COUNTED_WORDS, MAPPED);
 
-/// Counts one in [`LOSSES`]; `false`: there is no such place. By one instruction, because an interrupt that comes between a
-/// load and a store may count a hundred, which the store would then undo.
+const _: () = assert!(matches!(COUNTED_MAP.as_bytes(), b"COUNTED"));
+
+/// `BPF_F_MMAPABLE`.
+const MAPPED: u32 = 1 << 10;
+
+/// Counts one in [`LOSSES`].
+#[inline(always)]
+pub fn count_loss(loss: Loss) {
+    if let Some(word) = LOSSES.get_ptr(loss as u32) {
+        add(word);
+    }
+    count(COUNTED_LOSSES);
+}
+
+/// Counts one in a word of [`COUNTED`]; `false`: there is none.
 #[inline(always)]
 pub fn count(place: u32) -> bool {
-    let Some(word) = LOSSES.get_ptr(place) else { return false };
-    // SAFETY: this processor's word, which lives as long as the map.
+    COUNTED.get_ptr(place).map(add).is_some()
+}
+
+/// By one instruction, because an interrupt that comes between a load and a store may count a hundred, which the store would
+/// then undo.
+#[inline(always)]
+fn add(word: *const Word) {
+    // SAFETY: a word of a map, which lives as long as the program.
     unsafe { &*word }.add(1);
-    COUNTED.add(1);
-    true
 }
 
 /// Places for notes; a power of two. Enough that another socket seldom comes to the same while a process is stopped between
@@ -42,10 +58,6 @@ pub const NOTE_COUNT: u32 = 65536;
 /// Which events the first program of the transition hook has: see `hook::nested`.
 #[map]
 pub static NOTES: Array<[u64; 2]> = Array::with_max_entries(NOTE_COUNT, 0);
-
-/// A word for each processor to make a number of an address in.
-#[map]
-pub static NUMBER: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// See [`MODE_MAP`](netstat_common::config::MODE_MAP).
 #[unsafe(link_section = ".data.mode")]

@@ -22,9 +22,10 @@
 //! a time. Where two sockets share a place, or the last spare is left out, the event may be told twice, which the table
 //! recognises.
 
-use crate::maps::{NOTE_COUNT, NOTES, NUMBER, config, count};
+use crate::maps::{NOTE_COUNT, NOTES, config, count};
 use crate::undisturbed::undisturbed;
-use netstat_common::loss::SPARED;
+use core::mem::MaybeUninit;
+use netstat_common::config::COUNTED_SPARED;
 
 /// A place for notes: the socket, and the state it reaches.
 type Note = *mut [u64; 2];
@@ -46,16 +47,25 @@ fn put(note: Note, at: usize, value: u64) {
 /// The socket's address as a number, and the place for notes about it.
 #[inline(always)]
 fn place(sk: u64) -> Option<(u64, Note)> {
-    // Through memory, because the verifier does not let an address be computed with. Should somebody else come in between
-    // here, the place is a wrong one, and the event is told twice.
-    let number = NUMBER.get_ptr_mut(0)?;
-    // SAFETY: this processor's own word, which lives as long as the map; volatile, so that it is stored and loaded.
-    unsafe { number.write_volatile(sk) };
-    // SAFETY: as before.
-    let sk = unsafe { number.read_volatile() };
+    let sk = number(sk);
     // Sockets are some kilobytes apart, and aligned.
     let place = (sk >> 6 ^ sk >> 16) as u32 & (NOTE_COUNT - 1);
     Some((sk, NOTES.get_ptr_mut(place)?))
+}
+
+/// The verifier lets no address be computed with, but what was put together of pieces is a number to it: the highest byte is
+/// stored once more, which is the same in all addresses of the kernel, and would do no harm if it were not.
+#[inline(always)]
+fn number(address: u64) -> u64 {
+    const HIGHEST: usize = if cfg!(target_endian = "little") { 7 } else { 0 };
+    let mut word = MaybeUninit::<u64>::uninit();
+    let word = word.as_mut_ptr();
+    // SAFETY: the word is ours, on the stack; volatile, so that it is stored, changed and loaded there.
+    unsafe { word.write_volatile(address) };
+    // SAFETY: a byte of the word.
+    unsafe { word.cast::<u8>().wrapping_add(HIGHEST).write_volatile(0xff) };
+    // SAFETY: all its bytes were written.
+    unsafe { word.read_volatile() }
 }
 
 /// Runs the first program's part for the socket at `sk` and the state `to`, and notes that it did.
@@ -79,7 +89,7 @@ pub fn first_unpreempted(sk: u64, to: i32, work: impl FnOnce()) {
 #[inline(always)]
 pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
     // Almost always there is nothing to do, and the shorter that takes, the seldomer a process is stopped meanwhile.
-    if is_open(which, sk, to) && count(SPARED) {
+    if is_open(which, sk, to) && count(COUNTED_SPARED) {
         undisturbed(work);
     }
 }

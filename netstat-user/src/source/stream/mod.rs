@@ -17,6 +17,7 @@ pub mod files;
 mod left_out;
 pub mod listing;
 mod load;
+mod mapping;
 mod object;
 mod ring;
 
@@ -29,14 +30,15 @@ pub use netstat_common::config::Queues;
 use crate::kernel::{Choice, Feature, Refusal, Tier};
 use crate::model::ResetNames;
 use aya::Ebpf;
-use aya::maps::{Array, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
 use aya_log::EbpfLogger;
 use bytes::BytesMut;
 use left_out::Watched;
+use mapping::Mapping;
 use netstat_common::Loss;
-use netstat_common::config::{COUNTED_MAP, MODE_MAP};
-use netstat_common::loss::SPARED;
+use netstat_common::config::{COUNTED_LOSSES, COUNTED_MAP, COUNTED_SPARED, COUNTED_WORDS, MODE_MAP};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// See the [module](self)'s "Waiting".
@@ -216,8 +218,8 @@ pub struct Control {
     /// Programs that events are lost with.
     programs: Vec<Watched>,
     /// [`COUNTED_MAP`], and what it and [`LOSSES`](Self::losses) were when they were looked at last.
-    counted: Array<MapData, u64>,
-    known: (u64, Counts),
+    counted: Mapping,
+    known: (u64, [Vec<u64>; Loss::ALL.len()]),
     /// What of these, and of what spares took, was before everything was attached: a listing follows, which has it.
     before: (Vec<(String, u64)>, u64),
     /// Holds the programs and their attachments.
@@ -236,7 +238,7 @@ impl Stream {
         let ring = Ring::open(take(&mut ebpf, "EVENTS")?)?;
         let losses = PerCpuArray::try_from(take(&mut ebpf, "LOSSES")?);
         let mode = Array::try_from(take(&mut ebpf, MODE_MAP)?);
-        let counted = Array::try_from(take(&mut ebpf, COUNTED_MAP)?);
+        let counted = map_counted(take(&mut ebpf, COUNTED_MAP)?);
         // What a spare is left out of, a program before it takes. What a call hook is left out of is no change of state: an
         // owner, a port or a queue is learnt with the next change.
         let loaded = ebpf
@@ -354,45 +356,41 @@ impl Control {
         }
         skipped_by.retain(|(_, count)| *count > 0);
         let skipped = skipped_by.iter().map(|(_, count)| count).sum();
-        Ok(Losses { by: self.known.1.by.clone(), skipped, skipped_by, spared })
+        Ok(Losses { by: self.known.1.clone(), skipped, skipped_by, spared })
     }
 
     /// How often each program was left out, and what of that spares took, since they were loaded.
     fn left_out(&mut self) -> Result<(Vec<(String, u64)>, u64), StreamError> {
         // Before the spares' own count, so that an event between the two is not taken for lost.
         let by = self.programs.iter().map(|program| (program.name.clone(), program.times())).collect();
+        let spared = self.counted.word(COUNTED_SPARED as usize).load(Ordering::Acquire);
         self.count()?;
-        Ok((by, self.known.1.spared))
+        Ok((by, spared))
     }
 
     /// Brings what is known of the counters up to date: they are asked for one by one, which is only done when they have
     /// changed.
     fn count(&mut self) -> Result<(), StreamError> {
-        let counted = self.counted.get(&0, 0);
-        let counted = counted.map_err(|cause| StreamError::Map { name: COUNTED_MAP, cause })?;
+        let counted = self.counted.word(COUNTED_LOSSES as usize).load(Ordering::Acquire);
         if counted == self.known.0 {
             return Ok(());
         }
-        let get = |index: u32| {
+        let mut counts = <[Vec<u64>; Loss::ALL.len()]>::default();
+        for (index, by) in (0u32..).zip(&mut counts) {
             let values = self.losses.get(&index, 0);
-            values.map_err(|cause| StreamError::Map { name: "LOSSES", cause })
-        };
-        let mut counts = Counts { spared: get(SPARED)?.iter().sum(), ..Counts::default() };
-        for (index, by) in (0u32..).zip(&mut counts.by) {
-            *by = get(index)?.to_vec();
+            *by = values.map_err(|cause| StreamError::Map { name: "LOSSES", cause })?.to_vec();
         }
         self.known = (counted, counts);
         Ok(())
     }
 }
 
-/// What the kernel half counts.
-#[derive(Debug, Default)]
-struct Counts {
-    /// Records that could not be sent, by reason and processor.
-    by: [Vec<u64>; Loss::ALL.len()],
-    /// Events that the spares of a hook took.
-    spared: u64,
+fn map_counted(map: Map) -> Result<Mapping, MapError> {
+    let Map::Array(map) = map else {
+        return Err(MapError::InvalidMapType { map_type: 0 });
+    };
+    let len = COUNTED_WORDS as usize * size_of::<u64>();
+    Mapping::new(map.fd().as_fd(), 0, len, libc::PROT_READ).map_err(MapError::IoError)
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, StreamError> {

@@ -7,53 +7,17 @@
 //!
 //! The position is published once a batch, not once a record: the producers read it whenever they reserve.
 
+use super::mapping::Mapping;
 use super::{Drained, StreamError};
 use aya::maps::{Map, MapData, MapError};
 use bytes::{BufMut, BytesMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 const HEADER: usize = 8;
 /// Flags in a header's length (include/uapi/linux/bpf.h, 6.12).
 const BUSY: u32 = 1 << 31;
 const DISCARD: u32 = 1 << 30;
-
-/// A mapping of a part of the ring buffer.
-struct Mapping {
-    start: *mut libc::c_void,
-    len: usize,
-}
-
-// SAFETY: the mapping belongs to no thread; what is shared in it is accessed atomically.
-unsafe impl Send for Mapping {}
-// SAFETY: as above; nothing but `Ring`, which needs `&mut` for it, moves the position.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    fn new(fd: BorrowedFd<'_>, offset: usize, len: usize, protection: i32) -> std::io::Result<Self> {
-        let offset = libc::off_t::try_from(offset).map_err(std::io::Error::other)?;
-        // SAFETY: a new mapping at a place of the kernel's choice touches no memory that is in use.
-        let start = unsafe {
-            libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), offset)
-        };
-        if start == libc::MAP_FAILED { Err(std::io::Error::last_os_error()) } else { Ok(Self { start, len }) }
-    }
-
-    /// The position at the start of the mapping.
-    fn position(&self) -> &AtomicU64 {
-        // SAFETY: the first eight bytes of either mapping are an aligned word, mapped as long as `self` lives, that the
-        // kernel and we access atomically. A mapping without write permission is only loaded from.
-        unsafe { AtomicU64::from_ptr(self.start.cast()) }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the range is the one that was mapped, and nothing borrowed from it outlives `self`.
-        // Failure would mean that it was not; there is nothing to do about it.
-        let _ = unsafe { libc::munmap(self.start, self.len) };
-    }
-}
 
 fn page_size() -> usize {
     // SAFETY: `sysconf` only answers. It knows this name on every Linux.
@@ -87,7 +51,7 @@ impl Ring {
         let consumer =
             Mapping::new(map.fd().as_fd(), 0, page, libc::PROT_READ | libc::PROT_WRITE).map_err(io)?;
         let producer = Mapping::new(map.fd().as_fd(), page, page + size, libc::PROT_READ).map_err(io)?;
-        let at = consumer.position().load(Ordering::Acquire);
+        let at = consumer.word(0).load(Ordering::Acquire);
         Ok(Self { map, consumer, producer, page, size, at })
     }
 
@@ -96,14 +60,14 @@ impl Ring {
         let mut records = 0;
         let mut more = false;
         let began = self.at;
-        let mut end = self.producer.position().load(Ordering::Acquire);
+        let mut end = self.producer.word(0).load(Ordering::Acquire);
         loop {
             if self.at >= end {
                 // What was read is published before the producers' position is looked at for the last time: so either
                 // a new record is seen here or its producer sees that the reader has caught up.
-                self.consumer.position().store(self.at, Ordering::Release);
+                self.consumer.word(0).store(self.at, Ordering::Release);
                 fence(Ordering::SeqCst);
-                end = self.producer.position().load(Ordering::Acquire);
+                end = self.producer.word(0).load(Ordering::Acquire);
                 if self.at >= end {
                     break;
                 }
@@ -137,7 +101,7 @@ impl Ring {
             self.at += room as u64;
         }
         if self.at != began {
-            self.consumer.position().store(self.at, Ordering::Release);
+            self.consumer.word(0).store(self.at, Ordering::Release);
         }
         Drained { records, more }
     }
@@ -146,7 +110,7 @@ impl Ring {
     fn header(&self) -> u32 {
         let offset = self.page + (self.at as usize & (self.size - 1));
         // SAFETY: `offset` is within the mapping (page + less than size), and aligned to eight since every position is.
-        let header = unsafe { self.producer.start.byte_add(offset) }.cast();
+        let header = unsafe { self.producer.start().byte_add(offset) }.cast();
         // SAFETY: an aligned word in the mapping, which the kernel changes atomically; it is only loaded.
         unsafe { AtomicU32::from_ptr(header) }.load(Ordering::Acquire)
     }
@@ -154,7 +118,7 @@ impl Ring {
     /// `len` bytes of the data, of the record at our position; `start + len` is at most the size of the ring.
     fn data(&self, start: usize, len: usize) -> &[u8] {
         // SAFETY: page + `start` + `len` is at most page + size, the length of the mapping.
-        let start = unsafe { self.producer.start.byte_add(self.page + start) }.cast::<u8>();
+        let start = unsafe { self.producer.start().byte_add(self.page + start) }.cast::<u8>();
         // SAFETY: `len` bytes from `start` are mapped (above) and initialised, and a record that is not busy is not
         // written to until the position is published behind it, which needs `&mut self`.
         unsafe { std::slice::from_raw_parts(start, len) }

@@ -9,6 +9,7 @@ use super::Listing;
 use super::holders::{self, Told};
 use crate::kernel::Refusal;
 use crate::model::{Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKind};
+use crate::source::stream::mapping::Mapping;
 use aya::Ebpf;
 use aya::maps::Map;
 use aya::programs::{Program, ProgramError, RawTracePointRunOptions, TestRun};
@@ -19,7 +20,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// How often a chain that changes is given to the kernel half, which itself tries several times.
@@ -48,25 +49,8 @@ pub enum WalkError {
     State(u8),
 }
 
-/// The memory that both halves see.
-struct Shared {
-    start: *mut libc::c_void,
-    len: usize,
-}
-
-// SAFETY: the mapping belongs to no thread; what is shared in it is accessed as `Walk` says.
-unsafe impl Send for Shared {}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // SAFETY: the range is the one that was mapped, and nothing borrowed from it outlives `self`. Failure would mean
-        // that it was not; there is nothing to do about it.
-        let _ = unsafe { libc::munmap(self.start, self.len) };
-    }
-}
-
 /// The walk, which can be made again and again.
-pub(super) struct Board(Shared);
+pub(super) struct Board(Mapping);
 
 impl Board {
     /// Maps what the program writes.
@@ -74,20 +58,14 @@ impl Board {
         let Some(Map::Array(map)) = ebpf.map("BOARD") else {
             return Err(Refusal::Object("it has no array BOARD".to_owned()));
         };
-        let (len, fd) = (size_of::<Raw>(), map.fd().as_fd().as_raw_fd());
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at a place of the kernel's choice touches no memory that is in use.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd, 0) };
-        if start == libc::MAP_FAILED {
-            let cause = std::io::Error::last_os_error();
-            return Err(Refusal::Map { name: "BOARD".to_owned(), cause });
-        }
-        Ok(Self(Shared { start, len }))
+        let mapping = Mapping::new(map.fd().as_fd(), 0, size_of::<Raw>(), protection);
+        mapping.map(Self).map_err(|cause| Refusal::Map { name: "BOARD".to_owned(), cause })
     }
 
     /// What the last run found. No run is under way as long as it is borrowed.
     fn places(&self, count: u32) -> &[RawPlace] {
-        let first = self.0.start.cast::<u8>().wrapping_add(BOARD_HEAD).cast::<RawPlace>();
+        let first = self.0.start().cast::<u8>().wrapping_add(BOARD_HEAD).cast::<RawPlace>();
         // SAFETY: `ROOM` places are mapped there as long as `self` lives, aligned to 8 as the board is; any bits are valid.
         // The kernel half writes only while `Listing::rows`, which lends this, waits for it.
         unsafe { std::slice::from_raw_parts(first, count.min(ROOM) as usize) }
@@ -108,7 +86,7 @@ impl Board {
                 Err(error) => return Err(error),
             };
             let count = self.word(offset_of!(Raw, count)).load(Ordering::Acquire);
-            let first = self.0.start.cast::<u8>().wrapping_add(BOARD_HEAD).cast::<[u8; RECORD]>();
+            let first = self.0.start().cast::<u8>().wrapping_add(BOARD_HEAD).cast::<[u8; RECORD]>();
             // SAFETY: as in `places`: so many records lie there, whose bytes may be any; the kernel half writes only in the call
             // above.
             let records = unsafe { std::slice::from_raw_parts(first, count.min(HELD_ROOM) as usize) };
@@ -120,13 +98,13 @@ impl Board {
     }
 
     fn word(&self, at: usize) -> &AtomicU32 {
-        let word = self.0.start.cast::<u8>().wrapping_add(at).cast();
+        let word = self.0.start().cast::<u8>().wrapping_add(at).cast();
         // SAFETY: an aligned word of the mapping (`at` is the offset of a member), which lives as long as `self`.
         unsafe { AtomicU32::from_ptr(word) }
     }
 
     fn long(&self, at: usize) -> &AtomicU64 {
-        let word = self.0.start.cast::<u8>().wrapping_add(at).cast();
+        let word = self.0.start().cast::<u8>().wrapping_add(at).cast();
         // SAFETY: as in `word`.
         unsafe { AtomicU64::from_ptr(word) }
     }
