@@ -6,6 +6,7 @@
 use super::around::{
     has_socket_storage, loader, memlock, own_number, private_tracefs, queue_ticks, raise_memlock, tick,
 };
+use super::attach::{attach_one, program};
 use super::files;
 use super::object::{
     At, Hook, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, settled, unpreempted,
@@ -16,7 +17,7 @@ use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format, kallsyms};
 use crate::model::ResetNames;
 use aya::Ebpf;
 use aya::maps::Array;
-use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, RawTracePoint, TracePoint};
+use aya::programs::Program;
 use netstat_common::config::{CastTypes, HANDLERS, HANDLERS_MAP, KFUNCS, MAX_PORTS, QueueStore};
 use netstat_common::offsets::ABSENT;
 use netstat_common::{Config, Layout, Offsets};
@@ -442,32 +443,6 @@ impl<'a> Assembly<'a> {
     }
 }
 
-fn attach_one(ebpf: &mut Ebpf, name: &'static str, at: At) -> Result<(), Refusal> {
-    let attached = match (program(ebpf, name)?, at) {
-        (Program::BtfTracePoint(program), At::AlsoBtf(_)) => {
-            let _ = BtfTracePoint::attach(program);
-            Ok(())
-        }
-        (Program::BtfTracePoint(program), _) => BtfTracePoint::attach(program).map(drop),
-        (Program::FEntry(program), _) => FEntry::attach(program).map(drop),
-        (Program::FExit(program), _) => FExit::attach(program).map(drop),
-        (Program::RawTracePoint(program), At::Raw(tracepoint)) => {
-            RawTracePoint::attach(program, tracepoint).map(drop)
-        }
-        (Program::KProbe(program), At::Probe(function)) => KProbe::attach(program, function, 0).map(drop),
-        (Program::KProbe(program), At::Also(function)) => {
-            // A kernel without it needs it not.
-            let _ = KProbe::attach(program, function, 0);
-            Ok(())
-        }
-        (Program::TracePoint(program), At::Classic(system, event) | At::AlsoClassic(system, event)) => {
-            TracePoint::attach(program, system, event).map(drop)
-        }
-        _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
-    };
-    attached.map_err(|error| Refusal::from_program(name, &at.to_string(), error))
-}
-
 /// The first success, or else the first refusal.
 fn any(tried: Vec<Result<(), Refusal>>) -> Result<(), Refusal> {
     let mut first = Ok(());
@@ -488,10 +463,6 @@ fn write_handlers(ebpf: &mut Ebpf) -> Result<(), Refusal> {
     let written =
         Array::<_, [u64; HANDLERS.len()]>::try_from(map).and_then(|mut map| map.set(0, addresses, 0));
     written.map_err(|cause| failed("writing the handlers' addresses", cause))
-}
-
-fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Refusal> {
-    ebpf.program_mut(name).ok_or_else(|| Refusal::Object(format!("it has no program {name}")))
 }
 
 /// The refusal for a kernel without types, anew for each tier that needs them.

@@ -12,6 +12,7 @@
 //! before and submitted after that drain wakes nobody.
 
 mod around;
+mod attach;
 mod decode;
 pub mod files;
 mod left_out;
