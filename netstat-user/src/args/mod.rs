@@ -106,7 +106,10 @@ fn net_tools(words: &[OsString], world: World) -> Result<CompatPlan, Stop> {
 }
 
 fn own(words: Vec<OsString>) -> Result<Plan, Stop> {
-    let flags = flags::Flags::try_parse_from(words).map_err(stop)?;
+    let flags = match letters(&words) {
+        Some(flags) => flags,
+        None => flags::Flags::try_parse_from(words).map_err(stop)?,
+    };
     if flags.list.bsd_persona {
         return Err(Stop::Usage(usage(
             "--bsd has to be written in full: it changes what the other words mean",
@@ -118,6 +121,37 @@ fn own(words: Vec<OsString>) -> Result<Plan, Stop> {
         )));
     }
     Plan::try_from(flags).map_err(|error| Stop::Usage(usage(&error.to_string())))
+}
+
+/// What almost every command line of a listing is: one word of plain letters, or none. clap, which has to be told of all
+/// options before it reads one, takes a sixth of the time that a listing of listeners does. `None`: it is for clap to read.
+fn letters(words: &[OsString]) -> Option<flags::Flags> {
+    let letters = match words {
+        [_] => "",
+        [_, word] => word.to_str()?.strip_prefix('-').filter(|letters| !letters.is_empty())?,
+        _ => return None,
+    };
+    let mut list = flags::ListFlags::default();
+    for letter in letters.chars() {
+        let flag = match letter {
+            't' => &mut list.tcp,
+            'u' => &mut list.udp,
+            'w' => &mut list.raw,
+            'x' => &mut list.unix,
+            '6' => &mut list.inet6,
+            'a' => &mut list.all,
+            'l' => &mut list.listening,
+            'n' => &mut list.numeric,
+            'p' => &mut list.programs,
+            'o' => &mut list.timers,
+            'W' => &mut list.wide,
+            _ => return None,
+        };
+        if std::mem::replace(flag, true) {
+            return None;
+        }
+    }
+    Some(flags::Flags { list, command: None })
 }
 
 fn stop(mut error: clap::Error) -> Stop {

@@ -284,3 +284,24 @@ fn statistics_take_the_flags_of_net_tools() {
     assert!(refused("-stc --keep-closed 5").contains("--keep-closed"));
     assert!(refused("-s --tier netlink").contains("/proc"));
 }
+
+proptest! {
+    /// Whatever is read without clap is what clap makes of it.
+    #[test]
+    fn plain_letters_mean_what_they_mean_to_clap(word in "(-[tuwx6alnpoW]{0,8})?|-[a-zA-Z0-9]{1,3}") {
+        let words = [OsString::from("enetstat"), OsString::from(&word)];
+        let words = if word.is_empty() { &words[..1] } else { &words[..] };
+        if let Some(flags) = letters(words) {
+            let by_clap = flags::Flags::try_parse_from(words);
+            prop_assert_eq!(by_clap.map(|by_clap| format!("{by_clap:?}")).ok(), Some(format!("{flags:?}")));
+        }
+    }
+}
+
+#[test]
+fn plain_letters_need_no_clap() {
+    for line in ["enetstat", "enetstat -tan", "enetstat -ltnp", "enetstat -x", "enetstat -tuwaplnoW6"] {
+        let words: Vec<_> = line.split(' ').map(OsString::from).collect();
+        assert!(letters(&words).is_some(), "{line}");
+    }
+}
