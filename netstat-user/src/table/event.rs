@@ -25,18 +25,29 @@ impl Table {
     }
 
     pub(super) fn child(&mut self, at: Mono, pointer: NonZeroU64) {
+        self.forget_children(at);
+        self.children.insert(pointer.get(), at);
+        self.children_by_age.push_back((at, pointer.get()));
+    }
+
+    /// Whether a child that was cloned until `at` may still become established. Its request is over before it is.
+    pub(super) fn has_child(&mut self, at: Mono, now: Mono) -> bool {
+        self.forget_children(now);
+        self.children_by_age.front().is_some_and(|&(age, _)| age <= at)
+    }
+
+    /// Those that nothing came of in [`CHILD_AGE`], and the oldest that have become somebody.
+    fn forget_children(&mut self, now: Mono) {
         while let Some(&(age, old)) = self.children_by_age.front() {
-            // Those that have become somebody take no more memory either.
-            if at.since(age) < CHILD_AGE && self.children.get(&old) == Some(&age) {
+            let is_waiting = self.children.get(&old) == Some(&age);
+            if is_waiting && now.since(age) < CHILD_AGE {
                 break;
             }
             self.children_by_age.pop_front();
-            if self.children.get(&old) == Some(&age) {
+            if is_waiting {
                 self.children.remove(&old);
             }
         }
-        self.children.insert(pointer.get(), at);
-        self.children_by_age.push_back((at, pointer.get()));
     }
 
     /// Sockets that a listing had to match by address (listeners that share one, connects to one place before their ports

@@ -4,7 +4,8 @@
 //! told of a moment before its socket's move to CLOSE, and takes over its row with that.
 //!
 //! Who sees only timers cannot tell a timer that is stopped for good from one that is set anew, nor whether a request
-//! ended because its connection was established: such an end counts when nothing has contradicted it for [`GRACE`].
+//! ended because its connection was established: such an end counts when nothing has contradicted it for [`GRACE`], nor a
+//! child that was cloned before is on its way.
 
 use super::answer::ASK_AGAIN;
 use super::row::{Flags, Place, Row};
@@ -108,7 +109,8 @@ impl Table {
     pub(super) fn elapse(&mut self, now: Mono, out: &mut Vec<Told>) {
         self.release_old(now, out);
         while let Some(&(at, pointer)) = self.minis.ending_by_age.front() {
-            if now.since(at) < GRACE {
+            // A machine may stand still for any time between the end of a request and the move of its child.
+            if now.since(at) < GRACE || self.has_child(at, now) {
                 break;
             }
             self.minis.ending_by_age.pop_front();

@@ -104,6 +104,38 @@ fn an_end_tells_that_the_fin_had_come() {
     }
 }
 
+/// A machine may stand still between the end of a request and the move of its child.
+#[test]
+fn a_request_is_not_given_up_while_its_child_is_under_way() {
+    for comes in [true, false] {
+        let mut table = Table::new(Limits { minis: true, ..Limits::default() });
+        let mut out = Vec::new();
+        let child = NonZeroU64::new(0x4000);
+        let cloned = Event::Child { at: at(2), pointer: child.expect("an address") };
+        for fact in [
+            mini(at(1), Mini::Begins, TcpState::SynRecv),
+            Fact::Event(cloned),
+            mini(at(3), Mini::Stopped, TcpState::SynRecv),
+        ] {
+            table.learn(at(4), fact, &mut out);
+        }
+        table.over(at(900), &mut out);
+        assert_eq!(steps(&out), [(at(1), TcpState::SynRecv, Learnt::Event)]);
+        out.clear();
+        if comes {
+            let Fact::Event(Event::Moved(moved)) = moved(at(950), TcpState::SynRecv, TcpState::Established)
+            else {
+                unreachable!("it is one")
+            };
+            let id = SockId { pointer: child, ..moved.id };
+            table.learn(at(951), Fact::Event(Event::Moved(Moved { id, ..moved })), &mut out);
+        }
+        table.over(at(9000), &mut out);
+        let told = if comes { (at(950), TcpState::Established) } else { (at(3), TcpState::Close) };
+        assert_eq!(steps(&out), [(told.0, told.1, Learnt::Event)]);
+    }
+}
+
 /// The kernel gives the memory of a request that was reset to the next one at once.
 #[test]
 fn the_next_request_in_the_same_memory_leaves_the_end_of_the_first_as_it_was() {
