@@ -30,10 +30,11 @@ impl Table {
         self.children_by_age.push_back((at, pointer.get()));
     }
 
-    /// Whether a child that was cloned until `at` may still become established. Its request is over before it is.
+    /// Whether a child that was cloned until `at` may still become established. Its request is over before it is. Where events
+    /// were lost, that it became so may have been one of them.
     pub(super) fn has_child(&mut self, at: Mono, now: Mono) -> bool {
         self.forget_children(now);
-        self.children_by_age.front().is_some_and(|&(age, _)| age <= at)
+        self.children_by_age.front().is_some_and(|&(age, _)| age <= at && age > self.sure)
     }
 
     /// Those that nothing came of in [`CHILD_AGE`], and the oldest that have become somebody.

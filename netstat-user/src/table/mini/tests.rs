@@ -136,6 +136,24 @@ fn a_request_is_not_given_up_while_its_child_is_under_way() {
     }
 }
 
+/// The child may have become established with what was lost.
+#[test]
+fn a_request_is_given_up_after_a_loss() {
+    let mut table = Table::new(Limits { minis: true, ..Limits::default() });
+    let mut out = Vec::new();
+    let cloned = Event::Child { at: at(2), pointer: NonZeroU64::MAX };
+    for fact in [
+        mini(at(1), Mini::Begins, TcpState::SynRecv),
+        Fact::Event(cloned),
+        mini(at(3), Mini::Stopped, TcpState::SynRecv),
+        Fact::Lost { count: 1, until: at(4) },
+    ] {
+        table.learn(at(5), fact, &mut out);
+    }
+    table.over(at(900), &mut out);
+    assert!(steps(&out).contains(&(at(3), TcpState::Close, Learnt::Event)), "{out:?}");
+}
+
 /// The kernel gives the memory of a request that was reset to the next one at once.
 #[test]
 fn the_next_request_in_the_same_memory_leaves_the_end_of_the_first_as_it_was() {
