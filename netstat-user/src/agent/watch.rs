@@ -49,6 +49,8 @@ pub(super) struct Watch {
     told: Vec<Told>,
     troubles: Vec<String>,
     lost: u64,
+    /// Times that a program which only counts was left out.
+    uncounted: u64,
     /// Records that could not be understood.
     pub garbled: u64,
     whole: bool,
@@ -149,6 +151,7 @@ impl Watch {
             told: Vec::new(),
             troubles: Vec::new(),
             lost: 0,
+            uncounted: 0,
             garbled: 0,
             whole: true,
             listing: None,

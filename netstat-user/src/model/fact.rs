@@ -315,6 +315,8 @@ pub enum Fact {
     Details(Process, Details),
     /// Who a process is that an event named without telling.
     Process(Process),
+    /// Something that is only counted may have gone uncounted until then.
+    Uncounted(Mono),
     /// The kernel half could not report this many changes, the last of them before `until`.
     Lost {
         count: u64,

@@ -222,6 +222,7 @@ impl Table {
             Fact::Answer(answer) => self.answered(answer, out),
             Fact::Gone(answer) => self.gone(answer, out),
             Fact::Holders(holders) => self.held(&holders),
+            Fact::Uncounted(until) => self.sure = self.sure.max(until),
             Fact::Lost { count, until } => self.lost(now, count, until),
         }
         while let Some(twin) = self.twins.pop() {

@@ -47,6 +47,10 @@ impl Watch {
         let Some(kernel) = &mut self.kernel else { return };
         match kernel.control.losses() {
             Ok(losses) => {
+                if losses.uncounted > self.uncounted {
+                    self.uncounted = losses.uncounted;
+                    self.table.learn(Mono::now(), Fact::Uncounted(Mono::now()), &mut self.told);
+                }
                 let total = losses.total();
                 let count = total.saturating_sub(self.lost);
                 if count > 0 {

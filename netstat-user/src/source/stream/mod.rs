@@ -59,6 +59,9 @@ const CALLS: [&str; 9] =
 /// Beginning of the names of the programs that have spares.
 const SPARED_HOOK: &str = "state_";
 
+/// Beginning of the names of the programs that only count: closed windows.
+const COUNTING: &str = "window_";
+
 /// Part of the names of spares.
 const SPARE: &str = "_spare";
 
@@ -155,6 +158,8 @@ pub struct Losses {
     pub skipped_by: Vec<(String, u64)>,
     /// Events that the spares of a hook took. Nothing was lost with them.
     pub spared: u64,
+    /// Times that a program which only counts was left out: no state is lost with that, but a count may be too small.
+    pub uncounted: u64,
 }
 
 impl Losses {
@@ -356,8 +361,11 @@ impl Control {
             }
         }
         skipped_by.retain(|(_, count)| *count > 0);
+        let uncounted =
+            skipped_by.extract_if(.., |(name, _)| name.starts_with(COUNTING)).map(|(_, count)| count);
+        let uncounted = uncounted.sum();
         let skipped = skipped_by.iter().map(|(_, count)| count).sum();
-        Ok(Losses { by: self.known.1.clone(), skipped, skipped_by, spared })
+        Ok(Losses { by: self.known.1.clone(), skipped, skipped_by, spared, uncounted })
     }
 
     /// How often each program was left out, and what of that spares took, since they were loaded.
