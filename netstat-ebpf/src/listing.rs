@@ -21,6 +21,7 @@ mod walk;
 mod word;
 
 use aya_ebpf::Global;
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::helpers::bpf_probe_read_kernel;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
@@ -53,10 +54,7 @@ use spot;
 
 /// What both halves see.
 #[map]
-static BOARD: Array<Board> = Array::with_max_entries(1, MAPPED);
-
-/// `BPF_F_MMAPABLE`.
-const MAPPED: u32 = 1 << 10;
+static BOARD: Array<Board> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Reads from any kernel address; `None` when nothing is mapped there.
 #[inline(always)]

@@ -5,6 +5,7 @@
 
 use crate::word::Word;
 use aya_ebpf::Global;
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
@@ -21,12 +22,9 @@ pub static LOSSES: PerCpuArray<Word> = PerCpuArray::with_max_entries(Loss::ALL.l
 
 /// See [`COUNTED_MAP`].
 #[map(name = "COUNTED")]
-static COUNTED: Array<Word> = Array::with_max_entries(COUNTED_WORDS, MAPPED);
+static COUNTED: Array<Word> = Array::with_max_entries(COUNTED_WORDS, BPF_F_MMAPABLE);
 
 const _: () = assert!(matches!(COUNTED_MAP.as_bytes(), b"COUNTED"));
-
-/// `BPF_F_MMAPABLE`.
-const MAPPED: u32 = 1 << 10;
 
 /// Counts one in [`LOSSES`].
 #[inline(always)]

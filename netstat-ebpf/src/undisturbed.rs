@@ -51,7 +51,7 @@ pub fn undisturbed_call<T>(work: impl FnOnce() -> T) -> T {
 
 /// From here on the program is not preempted, where the kernel lets programs ask for that.
 #[inline(always)]
-pub fn hold() {
+fn hold() {
     if config!(kfuncs) != 0 {
         kfunc!(0x0bad0001);
     }
@@ -59,7 +59,7 @@ pub fn hold() {
 
 /// The end of [`hold`].
 #[inline(always)]
-pub fn release() {
+fn release() {
     if config!(kfuncs) != 0 {
         kfunc!(0x0bad0002);
     }

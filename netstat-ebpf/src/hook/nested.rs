@@ -11,8 +11,8 @@
 //! Against interrupts one spare is enough: a softirq is not interrupted by another. Where tracepoints can be preempted, a
 //! process that is stopped in the middle of a program keeps that program from everybody until it goes on. `hold` does not
 //! end that: a process that was to be stopped meanwhile is stopped at `release`, still in the program. So there the first
-//! is a classic tracepoint's program, which the kernel runs without being preempted (include/trace/perf.h, 7.0), and only
-//! interrupts leave it out; its spares, more than one because processes can be stopped in these, hold when they have something
+//! is a classic tracepoint's program, which the kernel runs without being preempted (include/trace/perf.h, 7.0), and which is
+//! left out only on top of another of its kind, or of a system call on a map; its spares, more than one because processes can be stopped in these, hold when they have something
 //! to do. It cannot give a socket its cookie: another program, `naming_btf`, has done that before it, almost always;
 //! else the socket is named by its address, and for that every record has both names and the addresses. Without tracefs the
 //! first is of the same kind as its spares, and holds.

@@ -136,6 +136,21 @@ fn a_request_is_not_given_up_while_its_child_is_under_way() {
     }
 }
 
+/// What only counts may have been left out until then: nothing is lost, but the counts are not told.
+#[test]
+fn closed_windows_are_not_told_where_some_went_uncounted() {
+    for (uncounted, told) in [(false, Some(0)), (true, None)] {
+        let mut table = Table::new(Limits { windows: true, ..Limits::default() });
+        let mut out = Vec::new();
+        table.learn(at(1), moved(at(1), TcpState::Close, TcpState::SynSent), &mut out);
+        if uncounted {
+            table.learn(at(2), Fact::Uncounted(at(2)), &mut out);
+        }
+        let windows: Vec<_> = table.rows(at(3)).map(|conn| conn.latency.windows).collect();
+        assert_eq!((windows, table.counts().lost), (vec![told], 0));
+    }
+}
+
 /// The child may have become established with what was lost.
 #[test]
 fn a_request_is_given_up_after_a_loss() {
