@@ -7,6 +7,7 @@ use netstat_tests::storm::Storm;
 use netstat_tests::story::shown;
 use netstat_tests::witness::Witness;
 use netstat_tests::{NetNs, Output, Trace, scale};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -33,8 +34,13 @@ fn a_start_amid_traffic_misses_and_doubles_nothing() -> Result<()> {
         partial += seen.partial;
         lossy.extend(seen.lossy);
     }
-    // A classic tracepoint has no spare: what interrupts it while it runs is left out, and said to be.
-    let allowed = if tier.name.as_deref() == Some("tracepoint") { starts / 2 } else { starts / 10 };
+    // A classic tracepoint has no spare: what interrupts it while it runs is left out, and said to be. An emulated processor
+    // is so long in it that this happens in every start.
+    let allowed = match tier.name.as_deref() {
+        Some("tracepoint") if slowdown()? > 1 => starts,
+        Some("tracepoint") => starts / 2,
+        _ => starts / 10,
+    };
     let lost = lossy.len() as u64;
     ensure!(lost <= allowed, "{lost} of {starts} starts lost events: {lossy:#?}");
     // A race that nothing took part in proves nothing.
@@ -52,12 +58,17 @@ struct Round {
     lossy: Vec<String>,
 }
 
+/// How many times slower than a real processor this one is.
+fn slowdown() -> Result<u32> {
+    Ok(u32::try_from(scale("ENETSTAT_TEST_SLOWDOWN", 1)?.min(SLOWEST))?)
+}
+
 /// Up to so many starts while one workload runs.
 fn one_round(tier: &Tier, starts: u64) -> Result<Round> {
     // Its own namespace, or what the round before left in TIME_WAIT would be strangers here.
     let _namespace = NetNs::enter()?;
     let witness = Witness::start()?;
-    let slowdown = u32::try_from(scale("ENETSTAT_TEST_SLOWDOWN", 1)?.min(SLOWEST))?;
+    let slowdown = slowdown()?;
     let seconds = (WORKLOAD * slowdown).as_secs().to_string();
     // One after the other, and besides many that are held over the moment of attaching. An emulated processor gets as much
     // to do for what it can do: with more work than time, every process would be stopped in the middle of its programs.
@@ -104,22 +115,23 @@ fn one_round(tier: &Tier, starts: u64) -> Result<Round> {
     for (index, (attached, output)) in outputs.iter().enumerate() {
         let settling = u64::try_from((SETTLING * slowdown).as_nanos())?;
         let until = output.told_to_end.saturating_sub(settling);
-        // What a start says it lost, the listings repaired; the times in between are gone. Losing is another test's matter,
-        // hiding it would be a fault here.
-        if output.counted("enetstat.lost")? > 0 {
-            round.lossy.push(output.err.join("; "));
-            continue;
-        }
         let demands = Demands { attached: *attached, until, owners: false, bytes: false };
         let lines = output.lines()?;
         let unseen = witness.as_ref().map(|witness| witness.unseen(&lines)).transpose()?.unwrap_or_default();
         let report = check(&truth, &lines, &demands).but(&unseen);
-        if !report.faults.is_empty() {
+        // What a start says it lost, the listings repaired; the times in between are gone. Each event is one end's, so no more
+        // ends may be faulty than events were lost.
+        let lost = output.counted("enetstat.lost")?;
+        let faulty: BTreeSet<_> = report.faults.iter().map(|one| one.ports).collect();
+        if lost > 0 {
+            round.lossy.push(format!("{} faulty ends; {}", faulty.len(), output.err.join("; ")));
+        }
+        if faulty.len() as u64 > lost {
             let ports = |end: Option<SocketAddr>| end.map_or(0, |end| end.port());
             let mut lines = lines;
-            let faulty: Vec<_> = report.faults.iter().take(3).map(|one| one.ports).collect();
+            let faulty: Vec<_> = faulty.into_iter().take(3).collect();
             lines.retain(|line| faulty.contains(&(ports(line.local), ports(line.peer))));
-            bail!("start {index}: {report}{}{}", shown(&lines), output.err.join("\n"));
+            bail!("start {index}, lost {lost}: {report}{}{}", shown(&lines), output.err.join("\n"));
         }
         round.whole += report.whole;
         round.partial += report.partial;

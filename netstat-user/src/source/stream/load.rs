@@ -191,6 +191,11 @@ impl<'a> Assembly<'a> {
             let mut ebpf = self.object(tier, cookies, store)?;
             self.load(&mut ebpf, Feature::States, tier)?;
             let minis = self.choose(&mut ebpf, Feature::Minis, Feature::Minis.ladder(self.options.tier));
+            if minis.tier == Some(Tier::Kprobe) && self.has_unpreempted {
+                // They are left out on top of a classic tracepoint's program, as that would be on top of them.
+                self.has_unpreempted = false;
+                continue;
+            }
             let ladder = |feature: Feature| {
                 if self.options.owners { feature.ladder(self.options.tier) } else { &[] }
             };
