@@ -6,7 +6,7 @@ use netstat_tests::need::{Need, Tier, need};
 use netstat_tests::storm::Storm;
 use netstat_tests::story::shown;
 use netstat_tests::witness::Witness;
-use netstat_tests::{NetNs, Output, Trace, scale};
+use netstat_tests::{NetNs, Output, Trace, json, scale};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -116,12 +116,12 @@ fn one_round(tier: &Tier, starts: u64) -> Result<Round> {
         let settling = u64::try_from((SETTLING * slowdown).as_nanos())?;
         let until = output.told_to_end.saturating_sub(settling);
         let demands = Demands { attached: *attached, until, owners: false, bytes: false };
-        let lines = output.lines()?;
+        let lost = output.counted("enetstat.lost")?;
+        let lines = if lost == 0 { output.lines()? } else { json::lines(&output.out)? };
         let unseen = witness.as_ref().map(|witness| witness.unseen(&lines)).transpose()?.unwrap_or_default();
         let report = check(&truth, &lines, &demands).but(&unseen);
         // What a start says it lost, the listings repaired; the times in between are gone. Each event is one end's, so no more
         // ends may be faulty than events were lost.
-        let lost = output.counted("enetstat.lost")?;
         let faulty: BTreeSet<_> = report.faults.iter().map(|one| one.ports).collect();
         if lost > 0 {
             round.lossy.push(format!("{} faulty ends; {}", faulty.len(), output.err.join("; ")));
