@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use aya_build::{Package, Toolchain};
 
-/// What is built of the kernel half: what a trace loads, and what a listing does.
-const OBJECTS: [&str; 2] = ["netstat-ebpf", "netstat-listing"];
+/// What is built of the kernel half: what a trace loads, and what a listing does. Whether its types are needed: a listing's
+/// are not (`netstat-user/src/source/stream/listing/object.rs`).
+const OBJECTS: [(&str, bool); 2] = [("netstat-ebpf", true), ("netstat-listing", false)];
 
 /// Used when cargo was not started through rustup's proxy, which would have named the toolchain.
 const FALLBACK_TOOLCHAIN: &str = "stable";
@@ -83,10 +84,11 @@ fn build() -> anyhow::Result<()> {
 
     let out = PathBuf::from(env::var_os("OUT_DIR").context("OUT_DIR is not set")?);
     let mut all = Vec::new();
-    for name in OBJECTS {
+    for (name, keep_types) in OBJECTS {
         let object = out.join(name);
         let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
-        let bytes = strip::debug(&bytes).with_context(|| format!("cannot strip {}", object.display()))?;
+        let bytes = strip::debug(&bytes, keep_types);
+        let bytes = bytes.with_context(|| format!("cannot strip {}", object.display()))?;
         fs::write(&object, &bytes).with_context(|| format!("cannot write {}", object.display()))?;
         all.extend(bytes);
     }

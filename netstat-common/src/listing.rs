@@ -224,6 +224,10 @@ impl Spots {
     }
 }
 
-// SAFETY: `Spots` is `repr(C)`, holds `u32` only, so it has no padding, and any bit pattern of it is valid.
-#[cfg(feature = "user")]
-unsafe impl aya::Pod for Spots {}
+impl Spots {
+    /// As the kernel half has them.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `Spots` is `repr(C)` and holds `u32` only, so it has no padding; the bytes are borrowed with it.
+        unsafe { core::slice::from_raw_parts((&raw const *self).cast(), size_of::<Self>()) }
+    }
+}

@@ -1,6 +1,6 @@
 //! Takes the debugging information (DWARF) out of an object.
 //!
-//! The linker makes BTF of it, which stays. What remains of the rest would be most of the file, and reading it most of
+//! The linker makes BTF of it, which stays where it is needed. What remains of the rest would be most of the file, and reading it most of
 //! the work of loading.
 
 use anyhow::{Context as _, ensure};
@@ -12,9 +12,9 @@ const SECTION: usize = 64;
 /// `SHT_NOBITS`: such a section has no bytes in the file.
 const NO_BITS: u32 = 8;
 
-/// The object without its sections `.debug_*` and their relocations. Their numbers stay, as unused sections, so that
-/// nothing else has to be numbered anew.
-pub fn debug(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// The object without its sections `.debug_*`, without its types (BTF) unless they are to be kept, and without the relocations
+/// of these. Their numbers stay, as unused sections, so that nothing else has to be numbered anew.
+pub fn debug(elf: &[u8], keep_types: bool) -> anyhow::Result<Vec<u8>> {
     // 64 bits, little-endian: what the eBPF target is.
     ensure!(elf.starts_with(b"\x7fELF\x02\x01"), "it is no ELF file of the eBPF target");
     let (table, count, names) = (word(elf, 40, 8)?, word(elf, 60, 2)?, word(elf, 62, 2)?);
@@ -26,7 +26,8 @@ pub fn debug(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
     for index in 0..count {
         let mut header = section(index)?.to_vec();
         let name = elf.get(names + word(&header, 0, 4)?..).context("a name lies outside the file")?;
-        if name.starts_with(b".debug_") || name.starts_with(b".rel.debug_") {
+        let of = name.strip_prefix(b".rel").unwrap_or(name);
+        if of.starts_with(b".debug_") || !keep_types && of.starts_with(b".BTF") {
             sections.extend([0; SECTION]);
             continue;
         }

@@ -1,17 +1,12 @@
 //! Addresses of the kernel's functions: asked for by a small eBPF program, or else from /proc/kallsyms, which takes as
 //! long as everything else in attaching together.
 
-use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
+use super::bpf::{self, Kind, Program};
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-/// Commands and constants of `bpf(2)`: include/uapi/linux/bpf.h, 6.12.
-const PROG_LOAD: i32 = 5;
-const PROG_TEST_RUN: i32 = 10;
-/// Since 5.14; run by whoever loaded it.
-const TYPE_SYSCALL: u64 = 31;
-const SLEEPABLE: u64 = 1 << 4;
 /// `bpf_kallsyms_lookup_name`, since 5.16.
 const LOOKUP: i32 = 179;
 
@@ -105,35 +100,19 @@ fn find<const N: usize>(
     Ok(Ok(addresses))
 }
 
-/// Asks the kernel: zero for a name that it does not have or does not tell.
+/// Asks the kernel: zero for a name that it does not have or does not tell. Since 5.14, and run by whoever loaded it.
 fn ask<const N: usize>(names: [&str; N]) -> io::Result<[u64; N]> {
-    let code = lookups(&names)?;
-    let license = c"GPL";
-    // `union bpf_attr` as eight-byte words; what is not set is zero.
-    let mut load = [0u64; 9];
-    load[0] = TYPE_SYSCALL | (code.len() as u64) << 32;
-    load[1] = code.as_ptr() as u64;
-    load[2] = license.as_ptr() as u64;
-    load[5] = SLEEPABLE << 32;
-    let fd = bpf(PROG_LOAD, &mut load)?;
-    // SAFETY: a descriptor that was just made and belongs to nobody else.
-    let program = unsafe { OwnedFd::from_raw_fd(fd) };
+    let program = Program {
+        kind: Kind::Syscall,
+        name: "lookup",
+        instructions: &lookups(&names)?,
+        license: c"GPL",
+        target: None,
+        functions: None,
+    };
     let mut found = [0u64; N];
-    let mut run = [0u64; 10];
-    run[0] = program.as_raw_fd().cast_unsigned().into();
-    run[5] = size_of_val(&found) as u64;
-    run[6] = found.as_mut_ptr() as u64;
-    bpf(PROG_TEST_RUN, &mut run)?;
-    // The kernel wrote there behind the compiler's back.
-    Ok(std::hint::black_box(found))
-}
-
-fn bpf(command: i32, attributes: &mut [u64]) -> io::Result<i32> {
-    let size = size_of_val(attributes);
-    // SAFETY: the attributes are `size` bytes, and what they point to lives until the call returns and is as large as
-    // they say.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_mut_ptr(), size) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
+    bpf::run_with(program.load()?.as_fd(), &mut found)?;
+    Ok(found)
 }
 
 /// Instructions that look each name up and store its address in the context, one after the other.

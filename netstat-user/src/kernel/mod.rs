@@ -1,5 +1,6 @@
 //! What this kernel and this privilege allow.
 
+pub mod bpf;
 pub mod btf;
 pub mod caps;
 pub mod format;

@@ -100,19 +100,23 @@ impl Refusal {
         })
     }
 
-    /// From loading the object, that is from making its maps. `memlock` is the limit of locked memory, if there is one.
+    /// From making a map. `memlock` is the limit of locked memory, if there is one.
+    pub(crate) fn from_map(name: String, cause: io::Error, memlock: Option<u64>) -> Self {
+        if cause.kind() != io::ErrorKind::PermissionDenied {
+            return Self::Map { name, cause };
+        }
+        match (denied("making eBPF maps", cause), memlock) {
+            // Nothing else is in the way, so it is the limit: such kernels answer with EPERM.
+            (Self::Denied { .. }, Some(limit)) => Self::Memlock { limit },
+            (refusal, _) => refusal,
+        }
+    }
+
+    /// From loading the object, that is from making its maps.
     pub(crate) fn from_object(error: EbpfError, memlock: Option<u64>) -> Self {
         match error {
             EbpfError::MapError(MapError::CreateError { name, io_error }) => {
-                if io_error.kind() == io::ErrorKind::PermissionDenied {
-                    match (denied("making eBPF maps", io_error), memlock) {
-                        // Nothing else is in the way, so it is the limit: such kernels answer with EPERM.
-                        (Self::Denied { .. }, Some(limit)) => Self::Memlock { limit },
-                        (refusal, _) => refusal,
-                    }
-                } else {
-                    Self::Map { name, cause: io_error }
-                }
+                Self::from_map(name, io_error, memlock)
             }
             EbpfError::BtfError(error) => {
                 Self::Failed { operation: "loading the object's types", cause: chain(&error) }
@@ -121,22 +125,34 @@ impl Refusal {
         }
     }
 
+    /// From loading one program; `hook` names what it would be attached to, `log` is what the verifier says.
+    pub(crate) fn from_verifier(program: &'static str, hook: &str, cause: io::Error, log: String) -> Self {
+        match cause.kind() {
+            io::ErrorKind::PermissionDenied if log.trim().is_empty() => {
+                denied("loading eBPF programs", cause)
+            }
+            io::ErrorKind::NotFound => Self::NoHook(hook.to_owned()),
+            _ => Self::Verifier { program, cause, log },
+        }
+    }
+
+    /// From attaching to `hook`.
+    pub(crate) fn from_attaching(hook: &str, cause: io::Error) -> Self {
+        let operation = "attaching eBPF programs";
+        match cause.kind() {
+            io::ErrorKind::PermissionDenied => denied(operation, cause),
+            io::ErrorKind::NotFound => Self::NoHook(hook.to_owned()),
+            _ => Self::Failed { operation, cause: format!("{hook}: {cause}") },
+        }
+    }
+
     /// From loading or attaching one program; `hook` names what it would be attached to.
     pub(crate) fn from_program(program: &'static str, hook: &str, error: ProgramError) -> Self {
         let absent = || Self::NoHook(hook.to_owned());
         match error {
-            ProgramError::LoadError { io_error, verifier_log } => match io_error.kind() {
-                io::ErrorKind::PermissionDenied => {
-                    let log = verifier_log.to_string();
-                    if log.trim().is_empty() {
-                        denied("loading eBPF programs", io_error)
-                    } else {
-                        Self::Verifier { program, cause: io_error, log }
-                    }
-                }
-                io::ErrorKind::NotFound => absent(),
-                _ => Self::Verifier { program, cause: io_error, log: verifier_log.to_string() },
-            },
+            ProgramError::LoadError { io_error, verifier_log } => {
+                Self::from_verifier(program, hook, io_error, verifier_log.to_string())
+            }
             ProgramError::Btf(_) => absent(),
             ProgramError::TracePointError(TracePointError::FileError { io_error, .. }) => {
                 match io_error.kind() {
@@ -149,14 +165,7 @@ impl Refusal {
             {
                 Self::NoHook("breakpoints at functions (CONFIG_KPROBE_EVENTS)".to_owned())
             }
-            ProgramError::SyscallError(SyscallError { io_error, .. }) => match io_error.kind() {
-                io::ErrorKind::PermissionDenied => denied("attaching eBPF programs", io_error),
-                io::ErrorKind::NotFound => absent(),
-                _ => Self::Failed {
-                    operation: "attaching eBPF programs",
-                    cause: format!("{hook}: {io_error}"),
-                },
-            },
+            ProgramError::SyscallError(SyscallError { io_error, .. }) => Self::from_attaching(hook, io_error),
             other => Self::Failed {
                 operation: "attaching eBPF programs",
                 cause: format!("{hook}: {}", chain(&other)),

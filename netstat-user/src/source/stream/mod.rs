@@ -15,7 +15,6 @@ mod around;
 mod attach;
 mod decode;
 pub mod files;
-mod left_out;
 pub mod listing;
 mod load;
 mod mapping;
@@ -28,17 +27,16 @@ pub use ring::Ring;
 pub use decode::{DecodeError, Events, decode};
 pub use netstat_common::config::Queues;
 
-use crate::kernel::{Choice, Feature, Refusal, Tier};
+use crate::kernel::{Choice, Feature, Refusal, Tier, bpf};
 use crate::model::ResetNames;
 use aya::Ebpf;
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
 use aya_log::EbpfLogger;
 use bytes::BytesMut;
-use left_out::Watched;
 use mapping::Mapping;
 use netstat_common::Loss;
 use netstat_common::config::{COUNTED_LOSSES, COUNTED_MAP, COUNTED_SPARED, COUNTED_WORDS, MODE_MAP};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -222,7 +220,7 @@ pub struct Control {
     /// Passes on what the kernel half logged.
     flush: Option<Box<dyn FnMut() + Send + Sync>>,
     /// Programs that events are lost with.
-    programs: Vec<Watched>,
+    programs: Vec<(String, OwnedFd)>,
     /// [`COUNTED_MAP`], and what it and [`LOSSES`](Self::losses) were when they were looked at last.
     counted: Mapping,
     known: (u64, [Vec<u64>; Loss::ALL.len()]),
@@ -251,7 +249,8 @@ impl Stream {
             .programs()
             .filter(|(name, _)| !name.contains(SPARE) && !CALLS.iter().any(|call| name.starts_with(call)));
         let loaded = loaded.filter_map(|(name, program)| Some((name, program.fd().ok()?)));
-        let programs: std::io::Result<_> = loaded.map(|(name, fd)| Watched::new(name, fd.as_fd())).collect();
+        let programs: std::io::Result<_> =
+            loaded.map(|(name, fd)| Ok((name.to_owned(), fd.as_fd().try_clone_to_owned()?))).collect();
         let operation = "keeping the descriptor of a program";
         let programs = programs.map_err(|cause| Refusal::Failed { operation, cause: cause.to_string() })?;
         let mut stream = Self {
@@ -371,7 +370,8 @@ impl Control {
     /// How often each program was left out, and what of that spares took, since they were loaded.
     fn left_out(&mut self) -> Result<(Vec<(String, u64)>, u64), StreamError> {
         // Before the spares' own count, so that an event between the two is not taken for lost.
-        let by = self.programs.iter().map(|program| (program.name.clone(), program.times())).collect();
+        let times = |program: &OwnedFd| bpf::left_out(program.as_fd());
+        let by = self.programs.iter().map(|(name, program)| (name.clone(), times(program))).collect();
         let spared = self.counted.word(COUNTED_SPARED as usize).load(Ordering::Acquire);
         self.count()?;
         Ok((by, spared))

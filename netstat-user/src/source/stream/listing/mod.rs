@@ -4,18 +4,20 @@
 //! loaded.
 
 pub mod holders;
+mod object;
 pub mod walk;
 
-use super::around::{loader, memlock, raise_memlock};
+use super::around::raise_memlock;
 use super::object::{check_abi, with_kfuncs};
 use crate::kernel::Refusal;
+use crate::kernel::bpf::{self, Kind};
 use crate::kernel::btf::{Btf, BtfError};
-use aya::Ebpf;
-use aya::programs::{Iter, Program, ProgramError, RawTracePoint};
 use netstat_common::config::KFUNCS;
 use netstat_common::listing::{Spots, WARM};
+use object::Object;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use walk::Board;
 
@@ -59,11 +61,12 @@ pub struct Want {
 
 /// The loaded programs.
 pub struct Listing {
-    ebpf: Ebpf,
     spots: Spots,
     board: Board,
-    /// The iterator that is loaded, if one is wanted.
-    iterator: Iterator,
+    /// The iterator, if it is wanted.
+    iterator: Option<(Iterator, OwnedFd)>,
+    /// What reads the table of connections, if that is wanted.
+    walk: Option<OwnedFd>,
     /// See `Spots::own_socket`. Of a family that no listing shows.
     _own: OwnedFd,
 }
@@ -101,69 +104,37 @@ impl Listing {
         let words = spots.words_of();
         let warm = if want.walk.is_some_and(|sockets| sockets >= MANY) { WARM } else { 0 };
         let spots = Spots { inodes: want.inodes.into(), eight_bytes, words, warm, own_socket, ..spots };
-        let mut loader = loader();
-        loader.override_global("SPOTS", &spots, true).btf(None);
-        let object = with_kfuncs(OBJECT, [None, None, cast]);
-        let ebpf = loader.load(&object).map_err(|error| Refusal::from_object(error, memlock()))?;
-        let iterator = if eight_bytes != 0 { TASKS } else { FILES };
-        let mut listing = Self { board: Board::of(&ebpf)?, ebpf, spots, iterator, _own: own };
-        if want.holders {
-            listing.load_holders(&types)?;
-        }
-        if want.walk.is_some() {
-            let refused = |error| Refusal::from_program(WALK, "raw tracepoint program", error);
-            listing.walker()?.load().map_err(refused)?;
-        }
-        Ok(listing)
+        let elf = with_kfuncs(OBJECT, [None, None, cast]);
+        let object = Object::open(&elf, "SPOTS", spots.bytes())?;
+        let iterator = want.holders.then_some(if eight_bytes != 0 { TASKS } else { FILES });
+        let iterator = iterator.map(|iterator| {
+            let Iterator { program, target, function } = iterator;
+            let hook = format!("iterator {target}");
+            let number = types.number(function).ok_or_else(|| Refusal::NoHook(hook.clone()))?;
+            object.load(program, Kind::Tracing, &hook, Some(number)).map(|loaded| (iterator, loaded))
+        });
+        let load_walk = || object.load(WALK, Kind::RawTracepoint, "raw tracepoint program", None);
+        Ok(Self {
+            spots,
+            board: Board::of(object.map("BOARD")?)?,
+            iterator: iterator.transpose()?,
+            walk: want.walk.map(|_| load_walk()).transpose()?,
+            _own: own,
+        })
     }
 
-    fn load_holders(&mut self, types: &Btf) -> Result<(), Refusal> {
-        let Iterator { target, function, .. } = self.iterator;
-        if types.number(function).is_none() {
-            return Err(Refusal::NoHook(format!("iterator {target}")));
-        }
-        let skeleton = types.skeleton(&[function]);
-        let btf = aya::Btf::parse(&skeleton, aya::Endianness::default())
-            .map_err(|cause| failed("reading the kernel's types", cause))?;
-        let loaded = self.program()?.load(target, &btf);
-        loaded.map_err(|error| self.refused(error))
-    }
-
-    /// Looks at the files of all processes, once.
+    /// Looks at the files of all processes, once. Nothing where that was not wanted.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn holders(&mut self, take: &mut dyn FnMut(holders::Told)) -> Result<(), Refusal> {
-        let attached = self.program()?.attach();
-        let link = attached.map_err(|error| self.refused(error))?;
-        let link = self.program()?.take_link(link).map_err(|error| self.refused(error))?;
-        let file = link.into_file().map_err(|cause| failed("opening an iterator", cause))?;
-        let done = if self.iterator.program == TASKS.program {
-            self.board.pass(file, take)
-        } else {
-            holders::pass(file, take)
-        };
+        let Some((Iterator { program, target, .. }, loaded)) = &self.iterator else { return Ok(()) };
+        let file = bpf::iterate(loaded.as_fd());
+        let file = file.map_err(|cause| Refusal::from_attaching(&format!("iterator {target}"), cause))?;
+        let file = File::from(file);
+        let done =
+            if *program == TASKS.program { self.board.pass(file, take) } else { holders::pass(file, take) };
         done.map_err(|cause| failed("reading an iterator", cause))
-    }
-
-    fn refused(&self, error: ProgramError) -> Refusal {
-        let Iterator { program, target, .. } = self.iterator;
-        Refusal::from_program(program, &format!("iterator {target}"), error)
-    }
-
-    fn program(&mut self) -> Result<&mut Iter, Refusal> {
-        let name = self.iterator.program;
-        match self.ebpf.program_mut(name) {
-            Some(Program::Iter(program)) => Ok(program),
-            _ => Err(Refusal::Object(format!("it has no iterator {name}"))),
-        }
-    }
-
-    fn walker(&mut self) -> Result<&mut RawTracePoint, Refusal> {
-        match self.ebpf.program_mut(WALK) {
-            Some(Program::RawTracePoint(program)) => Ok(program),
-            _ => Err(Refusal::Object(format!("it has no program {WALK}"))),
-        }
     }
 }
 

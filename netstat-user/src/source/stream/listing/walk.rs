@@ -7,12 +7,9 @@
 
 use super::Listing;
 use super::holders::{self, Told};
-use crate::kernel::Refusal;
+use crate::kernel::{Refusal, bpf};
 use crate::model::{Endpoint, Family, Protocol, SockRow, TcpState, Timer, TimerKind};
 use crate::source::stream::mapping::Mapping;
-use aya::Ebpf;
-use aya::maps::Map;
-use aya::programs::{Program, ProgramError, RawTracePointRunOptions, TestRun};
 use netstat_common::listing::{
     BOARD_HEAD, Board as Raw, COMMON, HELD_ROOM, ROOM, RawHeld, RawPlace, Spots, key,
 };
@@ -20,7 +17,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// How often a chain that changes is given to the kernel half, which itself tries several times.
@@ -36,7 +33,7 @@ const RECORD: usize = size_of::<RawHeld>();
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
     #[error("cannot run the program that reads the kernel's table of connections")]
-    Run(#[source] ProgramError),
+    Run(#[source] io::Error),
     #[error("the kernel's table of connections was not found")]
     NoTable,
     #[error("a chain of the kernel's table of connections has more than {ROOM} sockets")]
@@ -54,12 +51,9 @@ pub(super) struct Board(Mapping);
 
 impl Board {
     /// Maps what the program writes.
-    pub(super) fn of(ebpf: &Ebpf) -> Result<Self, Refusal> {
-        let Some(Map::Array(map)) = ebpf.map("BOARD") else {
-            return Err(Refusal::Object("it has no array BOARD".to_owned()));
-        };
+    pub(super) fn of(map: BorrowedFd<'_>) -> Result<Self, Refusal> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let mapping = Mapping::new(map.fd().as_fd(), 0, size_of::<Raw>(), protection);
+        let mapping = Mapping::new(map, 0, size_of::<Raw>(), protection);
         mapping.map(Self).map_err(|cause| Refusal::Map { name: "BOARD".to_owned(), cause })
     }
 
@@ -134,14 +128,14 @@ impl Listing {
             Some(Family::V6) => netstat_common::AF_INET6,
         };
         let board = &self.board;
-        let Some(Program::RawTracePoint(program)) = self.ebpf.program_mut(super::WALK) else {
+        let Some(program) = &self.walk else {
             return Err(WalkError::NoTable);
         };
         board.word(offset_of!(Raw, family)).store(family.into(), Ordering::Relaxed);
         board.long(offset_of!(Raw, next)).store(0, Ordering::Relaxed);
         let (mut torn, mut strange) = (0, None);
         loop {
-            program.test_run(RawTracePointRunOptions::default()).map_err(WalkError::Run)?;
+            bpf::run(program.as_fd()).map_err(WalkError::Run)?;
             let chains = board.long(offset_of!(Raw, chains)).load(Ordering::Acquire);
             let next = board.long(offset_of!(Raw, next)).load(Ordering::Acquire);
             let [count, is_torn, overfull, faults] = [
