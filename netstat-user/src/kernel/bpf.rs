@@ -12,6 +12,7 @@ const MAP_UPDATE_ELEM: i32 = 2;
 const PROG_LOAD: i32 = 5;
 const PROG_TEST_RUN: i32 = 10;
 const OBJ_GET_INFO_BY_FD: i32 = 15;
+const RAW_TRACEPOINT_OPEN: i32 = 17;
 const BTF_LOAD: i32 = 18;
 const MAP_FREEZE: i32 = 22;
 const LINK_CREATE: i32 = 28;
@@ -19,9 +20,6 @@ const ITER_CREATE: i32 = 33;
 
 /// `BPF_MAP_TYPE_ARRAY`
 const ARRAY: u32 = 2;
-
-/// `BPF_TRACE_ITER`
-const TRACE_ITER: u32 = 28;
 
 /// `BPF_F_SLEEPABLE`
 const SLEEPABLE: u32 = 1 << 4;
@@ -152,10 +150,23 @@ pub fn types(btf: &[u8]) -> io::Result<OwnedFd> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     RawTracepoint = 17,
-    /// An iterator.
+    /// One of [`Attach`].
     Tracing = 26,
     /// It can be run, and sleep.
     Syscall = 31,
+}
+
+/// What a program is that knows the kernel's types (`BPF_TRACE_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// At a tracepoint.
+    RawTp = 23,
+    /// At a function's beginning.
+    Fentry = 24,
+    /// At its end.
+    Fexit = 25,
+    /// An iterator.
+    Iter = 28,
 }
 
 /// A program that is to be loaded.
@@ -165,8 +176,8 @@ pub struct Program<'a> {
     /// Eight bytes each.
     pub instructions: &'a [u64],
     pub license: &'a CStr,
-    /// Number of the function in the kernel's types that an iterator is.
-    pub target: Option<u32>,
+    /// What it is, and the number in the kernel's types of what it is attached to.
+    pub target: Option<(Attach, u32)>,
     /// Types, and for the program and each function in it (`bpf_func_info`) the instruction that it begins with and its number
     /// in these.
     pub functions: Option<(BorrowedFd<'a>, &'a [[u32; 2]])>,
@@ -207,8 +218,8 @@ impl Program<'_> {
         if self.kind == Kind::Syscall {
             attributes = attributes.word(44, SLEEPABLE);
         }
-        if let Some(target) = self.target {
-            attributes = attributes.word(68, TRACE_ITER).word(108, target);
+        if let Some((attach, target)) = self.target {
+            attributes = attributes.word(68, attach as u32).word(108, target);
         }
         if let Some((types, functions)) = self.functions {
             let each = size_of::<[u32; 2]>() as u32;
@@ -242,13 +253,22 @@ pub fn run_with(program: BorrowedFd<'_>, context: &mut [u64]) -> io::Result<()> 
     Ok(())
 }
 
+/// Attaches a program that knows what it is for, until what is returned is dropped.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn attach(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // SAFETY: nothing is pointed to.
+    unsafe { Attributes::new().fd(8, program).make(RAW_TRACEPOINT_OPEN) }
+}
+
 /// A new iteration of an iterator: what it tells is read from it.
 ///
 /// # Errors
 /// The kernel refuses.
 pub fn iterate(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: nothing is pointed to.
-    let link = unsafe { Attributes::new().fd(0, program).word(8, TRACE_ITER).make(LINK_CREATE) }?;
+    let link = unsafe { Attributes::new().fd(0, program).word(8, Attach::Iter as u32).make(LINK_CREATE) }?;
     // SAFETY: as before.
     unsafe { Attributes::new().fd(0, link.as_fd()).make(ITER_CREATE) }
 }

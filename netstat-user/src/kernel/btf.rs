@@ -13,11 +13,7 @@ use std::path::{Path, PathBuf};
 const TYPE: usize = 12;
 const MEMBER: usize = 12;
 
-/// Bytes of `struct btf_header`.
-const HEADER: usize = 24;
-
 /// Kinds that are looked at (`BTF_KIND_*`).
-const UNKNOWN: u32 = 0;
 const POINTER: u32 = 2;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
@@ -184,35 +180,6 @@ impl Btf {
         all.unwrap_or_default()
     }
 
-    /// BTF in which those of the functions and type names that were asked for have the numbers that they have in the kernel,
-    /// and everything else is void: attaching needs no more than the numbers, and the library that does it keeps every type
-    /// of what it is given.
-    pub fn skeleton(&self, names: &[&str]) -> Vec<u8> {
-        let number = |kind, name: &str| self.found.get(&(kind, name.as_bytes().to_vec())).copied();
-        let known: Vec<(&str, u32, usize)> = names
-            .iter()
-            .flat_map(|&name| [FUNC, TYPEDEF].map(|kind| Some((name, kind, number(kind, name)? as usize))))
-            .flatten()
-            .collect();
-        let types = TYPE * known.iter().map(|&(_, _, id)| id).max().unwrap_or(0);
-        let strings = 1 + known.iter().map(|(name, ..)| name.len() + 1).sum::<usize>();
-        // Zeros from the allocator take no memory as long as they are only read.
-        let mut data = vec![0; HEADER + types + strings];
-        data[..4].copy_from_slice(&[0x9f, 0xeb, 1, 0]);
-        for (index, word) in [HEADER, 0, types, types, strings].into_iter().enumerate() {
-            data[4 + 4 * index..][..4].copy_from_slice(&(word as u32).to_ne_bytes());
-        }
-        // The string at 0 is empty.
-        let mut string = 1;
-        for (name, kind, id) in known {
-            // Type 1 is the first.
-            data[HEADER + TYPE * (id - 1)..][..TYPE].copy_from_slice(&type_bytes(string as u32, kind));
-            data[HEADER + types + string..][..name.len()].copy_from_slice(name.as_bytes());
-            string += name.len() + 1;
-        }
-        data
-    }
-
     fn word(&self, at: usize) -> Option<u32> {
         let bytes = self.data.get(at..at.checked_add(4)?)?;
         Some(u32::from_ne_bytes(bytes.try_into().ok()?))
@@ -306,14 +273,6 @@ impl Beginnings {
     }
 }
 
-/// A `struct btf_type` that refers to nothing.
-fn type_bytes(name: u32, kind: u32) -> [u8; TYPE] {
-    let mut bytes = [0; TYPE];
-    bytes[..4].copy_from_slice(&name.to_ne_bytes());
-    bytes[4..8].copy_from_slice(&(kind << 24).to_ne_bytes());
-    bytes
-}
-
 /// Magic number, and where the header says that things are.
 fn prefix(data: &[u8]) -> Option<(u16, [usize; 5])> {
     let magic = u16::from_ne_bytes(data.get(..2)?.try_into().ok()?);
@@ -334,8 +293,8 @@ const TAILS: [Option<(u8, u8)>; 32] = {
         tails[kind] = match kind as u32 {
             // INT, VAR, DECL_TAG
             1 | 14 | 17 => Some((4, 0)),
-            // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG; UNKN only in a skeleton
-            UNKNOWN | 2 | 7..=12 | 16 | 18 => Some((0, 0)),
+            // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG
+            2 | 7..=12 | 16 | 18 => Some((0, 0)),
             // ARRAY
             3 => Some((12, 0)),
             // STRUCT, UNION, DATASEC, ENUM64
@@ -411,18 +370,6 @@ mod tests {
         assert_eq!(btf.tracepoint_arguments("why"), None);
         assert_eq!(btf.enumeration("why"), [(0, &b"A"[..]), (7, b"B")]);
         assert_eq!(btf.enumeration("it"), []);
-    }
-
-    #[test]
-    fn a_skeleton_keeps_numbers() {
-        let btf = Btf::parse(sample(), &["outer", "call"]).unwrap();
-        let skeleton = btf.skeleton(&["outer", "call", "no such"]);
-        aya::Btf::parse(&skeleton, aya::Endianness::default()).unwrap();
-        let skeleton = Btf::parse(skeleton, &["outer", "call"]).unwrap();
-        assert_eq!(skeleton.found.get(&(FUNC, b"call".to_vec())), btf.found.get(&(FUNC, b"call".to_vec())));
-        assert_eq!(skeleton.types.len(), 7);
-        assert_eq!(skeleton.offset("outer", "head"), None);
-        assert_eq!(btf.skeleton(&["outer"]).len(), HEADER + 1);
     }
 
     #[test]

@@ -14,6 +14,19 @@ pub fn raise_memlock() {
     }
 }
 
+/// Has the allocator keep large pieces of memory apart from each other, as it does until the first of them is given back: then
+/// a piece that grows is moved by moving its pages, and one that is given back is the machine's again. Reading the kernel's
+/// types takes a third of the memory that way.
+pub fn keep_pieces_apart() {
+    // Where the C library has no such setting, it has none to change.
+    #[cfg(target_env = "gnu")]
+    {
+        const LARGE: libc::c_int = 128 * 1024;
+        // SAFETY: a number of the allocator's, which locks itself; what is allocated stays valid.
+        let _ = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
+    }
+}
+
 /// The soft limit of locked memory, if there is one.
 pub fn memlock() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Memlock).current

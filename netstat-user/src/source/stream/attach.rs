@@ -1,23 +1,26 @@
 //! Attaching one program, in whatever way.
 
 use super::object::At;
+use super::typed::Programs;
 use crate::kernel::Refusal;
 use aya::Ebpf;
-use aya::programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, RawTracePoint, TracePoint};
+use aya::programs::{KProbe, Program, RawTracePoint, TracePoint};
 
 /// Attaches the loaded program of this name.
 ///
 /// # Errors
 /// The object has no such program, or the kernel refuses it.
-pub(super) fn attach_one(ebpf: &mut Ebpf, name: &'static str, at: At) -> Result<(), Refusal> {
-    let attached = match (program(ebpf, name)?, at) {
-        (Program::BtfTracePoint(program), At::AlsoBtf(_)) => {
-            let _ = BtfTracePoint::attach(program);
-            Ok(())
+pub(super) fn attach_one(programs: &mut Programs, name: &'static str, at: At) -> Result<(), Refusal> {
+    let hook = at.to_string();
+    match at {
+        At::Btf(_) | At::Fentry(_) | At::Fexit(_) => return programs.typed.attach(name, &hook),
+        At::AlsoBtf(_) => {
+            let _ = programs.typed.attach(name, &hook);
+            return Ok(());
         }
-        (Program::BtfTracePoint(program), _) => BtfTracePoint::attach(program).map(drop),
-        (Program::FEntry(program), _) => FEntry::attach(program).map(drop),
-        (Program::FExit(program), _) => FExit::attach(program).map(drop),
+        _ => {}
+    }
+    let attached = match (program(&mut programs.ebpf, name)?, at) {
         (Program::RawTracePoint(program), At::Raw(tracepoint)) => {
             RawTracePoint::attach(program, tracepoint).map(drop)
         }
@@ -32,7 +35,7 @@ pub(super) fn attach_one(ebpf: &mut Ebpf, name: &'static str, at: At) -> Result<
         }
         _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
     };
-    attached.map_err(|error| Refusal::from_program(name, &at.to_string(), error))
+    attached.map_err(|error| Refusal::from_program(name, &hook, error))
 }
 
 /// A program of the object.

@@ -4,11 +4,11 @@
 
 use super::around::{loader, memlock, own_number, raise_memlock};
 use super::object::{OBJECT, check_abi, settled};
+use super::typed::Typed;
+use crate::kernel::bpf::{self, Attach};
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier};
 use crate::model::{Comm, Holder, Pid, Process};
-use aya::Ebpf;
-use aya::programs::{Iter, Program};
 use netstat_common::{Config, Offsets, RawFile};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -18,7 +18,7 @@ use std::path::Path;
 
 /// Name of the program, and of what it iterates over.
 const PROGRAM: &str = "files";
-const TARGET: &str = "task_file";
+const HOOK: &str = "iterator task_file";
 const FUNCTION: &str = "bpf_iter_task_file";
 
 /// Structures that a pass alone needs.
@@ -38,23 +38,17 @@ pub struct Found {
 }
 
 /// Puts the program into the kernel.
-pub(super) fn load(ebpf: &mut Ebpf, types: &Btf) -> Result<(), Refusal> {
-    let skeleton = types.skeleton(&[FUNCTION]);
-    if types.number(FUNCTION).is_none() {
-        return Err(Refusal::NoHook(format!("iterator {TARGET}")));
-    }
-    let btf = aya::Btf::parse(&skeleton, aya::Endianness::default())
-        .map_err(|cause| failed("reading the kernel's types", cause))?;
-    let loaded = program(ebpf)?.load(TARGET, &btf);
-    loaded.map_err(|error| Refusal::from_program(PROGRAM, "iterator task_file", error))
+pub(super) fn load(typed: &mut Typed, types: &Btf) -> Result<(), Refusal> {
+    let number = types.number(FUNCTION).ok_or_else(|| Refusal::NoHook(HOOK.to_owned()))?;
+    typed.load(PROGRAM, HOOK, Attach::Iter, number)
 }
 
 /// How holders are found: by the iterator where the kernel takes it.
-pub(super) fn choose(ebpf: &mut Ebpf, types: &Result<Btf, BtfError>, ladder: &[Tier]) -> Choice {
+pub(super) fn choose(typed: &mut Typed, types: &Result<Btf, BtfError>, ladder: &[Tier]) -> Choice {
     let mut refused = Vec::new();
     for &tier in ladder {
         let tried = match (tier, types) {
-            (Tier::TpBtf, Ok(types)) => load(ebpf, types),
+            (Tier::TpBtf, Ok(types)) => load(typed, types),
             (Tier::TpBtf, Err(cause)) => Err(failed("reading the kernel's types", cause)),
             _ => Ok(()),
         };
@@ -67,12 +61,10 @@ pub(super) fn choose(ebpf: &mut Ebpf, types: &Result<Btf, BtfError>, ladder: &[T
 }
 
 /// A new pass; it is made as the file is [read](pass). It shows the processes of the caller's PID namespace.
-pub(super) fn open(ebpf: &mut Ebpf) -> Result<File, Refusal> {
-    let program = program(ebpf)?;
-    let refused = |error| Refusal::from_program(PROGRAM, "iterator task_file", error);
-    let link = program.attach().map_err(refused)?;
-    let link = program.take_link(link).map_err(refused)?;
-    link.into_file().map_err(|cause| failed("opening the iterator task_file", cause))
+pub(super) fn open(typed: &Typed) -> Result<File, Refusal> {
+    let program = typed.get(PROGRAM).ok_or_else(|| Refusal::NoHook(HOOK.to_owned()))?;
+    let pass = bpf::iterate(program).map_err(|cause| Refusal::from_attaching(HOOK, cause))?;
+    Ok(pass.into())
 }
 
 /// Loads nothing but what a single pass needs, for a listing.
@@ -91,19 +83,11 @@ pub fn once() -> Result<File, Refusal> {
         loader.map_max_entries(map, 1);
     }
     loader.map_max_entries("EVENTS", 4096);
-    let mut ebpf = loader
-        .load(&settled(Default::default(), &config, &offsets)?)
-        .map_err(|error| Refusal::from_object(error, memlock()))?;
-    load(&mut ebpf, &types)?;
-    open(&mut ebpf)
-}
-
-fn program(ebpf: &mut Ebpf) -> Result<&mut Iter, Refusal> {
-    match ebpf.program_mut(PROGRAM) {
-        Some(Program::Iter(program)) => Ok(program),
-        Some(_) => Err(Refusal::Object(format!("its program {PROGRAM} is of another type"))),
-        None => Err(Refusal::Object(format!("it has no program {PROGRAM}"))),
-    }
+    let object = settled(Default::default(), &config, &offsets)?;
+    let ebpf = loader.load(&object).map_err(|error| Refusal::from_object(error, memlock()))?;
+    let mut typed = Typed::of(&object, &ebpf)?;
+    load(&mut typed, &types)?;
+    open(&typed)
 }
 
 fn failed(operation: &'static str, cause: impl std::fmt::Display) -> Refusal {

@@ -4,14 +4,17 @@
 //! cookies, where queue changes are kept), so the object may be loaded anew with other settings.
 
 use super::around::{
-    has_socket_storage, loader, memlock, own_number, private_tracefs, queue_ticks, raise_memlock, tick,
+    has_socket_storage, keep_pieces_apart, loader, memlock, own_number, private_tracefs, queue_ticks,
+    raise_memlock, tick,
 };
 use super::attach::{attach_one, program};
 use super::files;
 use super::object::{
     At, Hook, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, settled, unpreempted,
 };
+use super::typed::{Programs, Typed};
 use super::{Options, Queues, SPARE, StreamError};
+use crate::kernel::bpf::Attach;
 use crate::kernel::btf::{Btf, BtfError};
 use crate::kernel::{Choice, Feature, Refusal, Refused, Tier, format, kallsyms};
 use crate::model::ResetNames;
@@ -21,7 +24,6 @@ use aya::programs::Program;
 use netstat_common::config::{CastTypes, HANDLERS, HANDLERS_MAP, KFUNCS, MAX_PORTS, QueueStore};
 use netstat_common::offsets::ABSENT;
 use netstat_common::{Config, Layout, Offsets};
-use std::cell::OnceCell;
 use std::path::Path;
 
 /// Where a kernel that has breakpoints at functions says how to ask for one.
@@ -29,7 +31,7 @@ const PROBES: &str = "/sys/bus/event_source/devices/kprobe";
 
 /// The loaded object with its hooks attached.
 pub struct Assembled {
-    pub ebpf: Ebpf,
+    pub programs: Programs,
     pub choices: Vec<Choice>,
     /// Sockets are named by their cookies; else by their addresses.
     pub cookies: bool,
@@ -47,6 +49,7 @@ pub fn assemble(options: &Options) -> Result<Assembled, StreamError> {
     }
     check_abi(OBJECT)?;
     raise_memlock();
+    keep_pieces_apart();
     // A thread of its own: where tracefs is not mounted it mounts one that nobody else sees (see `private_tracefs`).
     std::thread::scope(|scope| {
         let loading = std::thread::Builder::new().name("enetstat-load".to_owned());
@@ -79,8 +82,6 @@ struct Assembly<'a> {
     layout: Layout,
     /// The transition hook is to be [`unpreempted`], and can be.
     has_unpreempted: bool,
-    /// The numbers of hooks in the kernel's types, in the form that the library takes.
-    numbers: OnceCell<aya::Btf>,
 }
 
 impl<'a> Assembly<'a> {
@@ -99,15 +100,7 @@ impl<'a> Assembly<'a> {
                 Layout::NONE
             }
         };
-        let mut all = Self {
-            options,
-            types,
-            offsets,
-            tracefs,
-            layout,
-            has_unpreempted: false,
-            numbers: OnceCell::new(),
-        };
+        let mut all = Self { options, types, offsets, tracefs, layout, has_unpreempted: false };
         all.has_unpreempted = all.tracefs.is_none()
             && all.is_preemptible()
             && all.cast_types().is_some()
@@ -130,9 +123,9 @@ impl<'a> Assembly<'a> {
                     tried = self.with_states(tier, cookies);
                 }
                 match tried {
-                    Ok(Assembled { ebpf, mut choices, cookies, resets }) => {
+                    Ok(Assembled { programs, mut choices, cookies, resets }) => {
                         choices.insert(0, Choice { feature: Feature::States, tier: Some(tier), refused });
-                        return self.complete(Assembled { ebpf, choices, cookies, resets });
+                        return self.complete(Assembled { programs, choices, cookies, resets });
                     }
                     // Only a verifier that does not know the helper makes another attempt worthwhile.
                     Err(refusal @ Refusal::Verifier { .. }) => why = why.or(Some(refusal)),
@@ -188,9 +181,9 @@ impl<'a> Assembly<'a> {
         let mut queues_refused = Vec::new();
         let mut store = queue_ladder.first().map_or(QueueStore::None, |&first| place(first));
         loop {
-            let mut ebpf = self.object(tier, cookies, store)?;
-            self.load(&mut ebpf, Feature::States, tier)?;
-            let minis = self.choose(&mut ebpf, Feature::Minis, Feature::Minis.ladder(self.options.tier));
+            let mut programs = self.object(tier, cookies, store)?;
+            self.load(&mut programs, Feature::States, tier)?;
+            let minis = self.choose(&mut programs, Feature::Minis, Feature::Minis.ladder(self.options.tier));
             if minis.tier == Some(Tier::Kprobe) && self.has_unpreempted {
                 // They are left out on top of a classic tracepoint's program, as that would be on top of them.
                 self.has_unpreempted = false;
@@ -199,10 +192,10 @@ impl<'a> Assembly<'a> {
             let ladder = |feature: Feature| {
                 if self.options.owners { feature.ladder(self.options.tier) } else { &[] }
             };
-            let accept = self.choose(&mut ebpf, Feature::Accept, ladder(Feature::Accept));
-            let lives = self.choose(&mut ebpf, Feature::Lives, ladder(Feature::Lives));
-            let holders = files::choose(&mut ebpf, &self.types, ladder(Feature::Holders));
-            let mut queues = self.choose(&mut ebpf, Feature::Queues, queue_ladder);
+            let accept = self.choose(&mut programs, Feature::Accept, ladder(Feature::Accept));
+            let lives = self.choose(&mut programs, Feature::Lives, ladder(Feature::Lives));
+            let holders = files::choose(&mut programs.typed, &self.types, ladder(Feature::Holders));
+            let mut queues = self.choose(&mut programs, Feature::Queues, queue_ladder);
             queues_refused.append(&mut queues.refused);
             let needed = queues.tier.map_or(QueueStore::None, place);
             if needed != store {
@@ -213,30 +206,30 @@ impl<'a> Assembly<'a> {
                 continue;
             }
             queues.refused = queues_refused;
-            let resets = self.choose(&mut ebpf, Feature::Resets, Feature::Resets.ladder(self.options.tier));
+            let resets =
+                self.choose(&mut programs, Feature::Resets, Feature::Resets.ladder(self.options.tier));
             let windows =
-                self.choose(&mut ebpf, Feature::Windows, Feature::Windows.ladder(self.options.tier));
-            self.attach(&mut ebpf, Feature::States, tier)?;
+                self.choose(&mut programs, Feature::Windows, Feature::Windows.ladder(self.options.tier));
+            self.attach(&mut programs, Feature::States, tier)?;
             let choices = vec![minis, queues, accept, resets, windows, lives, holders];
-            return Ok(Assembled { ebpf, choices, cookies, resets: self.reset_names() });
+            return Ok(Assembled { programs, choices, cookies, resets: self.reset_names() });
         }
     }
 
     /// The first tier of the ladder that loads and attaches.
-    fn choose(&self, ebpf: &mut Ebpf, feature: Feature, ladder: &[Tier]) -> Choice {
+    fn choose(&self, programs: &mut Programs, feature: Feature, ladder: &[Tier]) -> Choice {
         let mut refused = Vec::new();
         for &tier in ladder {
-            let tried = self.load(ebpf, feature, tier).and_then(|()| self.attach(ebpf, feature, tier));
+            let tried =
+                self.load(programs, feature, tier).and_then(|()| self.attach(programs, feature, tier));
             match tried {
                 Ok(()) => return Choice { feature, tier: Some(tier), refused },
                 Err(why) => {
                     for (program, _) in hooks(feature, tier).iter().copied().flatten() {
                         // What was attached before the refusal must not stay; what was not cannot be unloaded.
-                        if let Some(program) = ebpf.program_mut(program) {
+                        programs.typed.unload(program);
+                        if let Some(program) = programs.ebpf.program_mut(program) {
                             let _ = match program {
-                                Program::BtfTracePoint(program) => program.unload(),
-                                Program::FEntry(program) => program.unload(),
-                                Program::FExit(program) => program.unload(),
                                 Program::RawTracePoint(program) => program.unload(),
                                 Program::KProbe(program) => program.unload(),
                                 Program::TracePoint(program) => program.unload(),
@@ -252,7 +245,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// The object with its maps made and its settings written.
-    fn object(&self, tier: Tier, cookies: bool, store: QueueStore) -> Result<Ebpf, Refusal> {
+    fn object(&self, tier: Tier, cookies: bool, store: QueueStore) -> Result<Programs, Refusal> {
         let options = self.options;
         let numbers = self.kfuncs();
         let mut config = Config {
@@ -292,7 +285,8 @@ impl<'a> Assembly<'a> {
             loader.map_max_entries("HASH_QUEUES", 1).map_max_entries("CALLS", 1);
         }
         let object = settled(numbers, &config, &self.offsets)?;
-        loader.load(&object).map_err(|error| Refusal::from_object(error, memlock()))
+        let ebpf = loader.load(&object).map_err(|error| Refusal::from_object(error, memlock()))?;
+        Ok(Programs { typed: Typed::of(&object, &ebpf)?, ebpf })
     }
 
     /// The programs of a feature in a tier on this kernel.
@@ -339,19 +333,10 @@ impl<'a> Assembly<'a> {
         self.types.as_ref().ok().and_then(|types| types.arguments(function)).unwrap_or(0)
     }
 
-    /// The number of a hook's function or type name, in the form that the library takes.
-    fn number(&self, hook: At, name: &str) -> Result<&aya::Btf, Refusal> {
+    /// The number of a hook's function or type name.
+    fn number(&self, hook: At, name: &str) -> Result<u32, Refusal> {
         let types = self.types.as_ref().map_err(no_types)?;
-        if types.number(name).is_none() {
-            return Err(Refusal::NoHook(hook.to_string()));
-        }
-        if let Some(numbers) = self.numbers.get() {
-            return Ok(numbers);
-        }
-        // Of all hooks at once: the library's reader takes milliseconds for a kernel's number of types.
-        let numbers = aya::Btf::parse(&types.skeleton(&TYPES), aya::Endianness::default())
-            .map_err(|cause| failed("reading the kernel's types", cause))?;
-        Ok(self.numbers.get_or_init(|| numbers))
+        types.number(name).ok_or_else(|| Refusal::NoHook(hook.to_string()))
     }
 
     /// What a tier needs to know beforehand.
@@ -388,55 +373,52 @@ impl<'a> Assembly<'a> {
     }
 
     /// Puts the programs of a tier into the kernel.
-    fn load(&self, ebpf: &mut Ebpf, feature: Feature, tier: Tier) -> Result<(), Refusal> {
+    fn load(&self, programs: &mut Programs, feature: Feature, tier: Tier) -> Result<(), Refusal> {
         self.admits(feature, tier)?;
         if matches!(feature, Feature::Minis | Feature::Windows) && matches!(tier, Tier::TpBtf | Tier::RawTp) {
-            write_handlers(ebpf)?;
+            write_handlers(&mut programs.ebpf)?;
         }
         self.hooks(feature, tier).try_for_each(|group| {
             // All that can be: which of them attaches is seen later.
-            let tried: Vec<_> = group.iter().map(|&(name, at)| self.load_one(ebpf, name, at)).collect();
+            let tried: Vec<_> = group.iter().map(|&(name, at)| self.load_one(programs, name, at)).collect();
             any(tried)
         })
     }
 
-    fn load_one(&self, ebpf: &mut Ebpf, name: &'static str, at: At) -> Result<(), Refusal> {
-        let program = program(ebpf, name)?;
+    fn load_one(&self, programs: &mut Programs, name: &'static str, at: At) -> Result<(), Refusal> {
+        let hook = at.to_string();
+        let mut typed =
+            |attach, target: &str| programs.typed.load(name, &hook, attach, self.number(at, target)?);
+        match at {
+            At::Btf(tracepoint) => return typed(Attach::RawTp, &format!("btf_trace_{tracepoint}")),
+            At::AlsoBtf(tracepoint) => {
+                // A kernel that refuses it has other arguments there, or no such tracepoint.
+                let _ = typed(Attach::RawTp, &format!("btf_trace_{tracepoint}"));
+                return Ok(());
+            }
+            At::Fentry(function) => return typed(Attach::Fentry, function),
+            At::Fexit(function) => return typed(Attach::Fexit, function),
+            _ => {}
+        }
+        let program = program(&mut programs.ebpf, name)?;
         let is_loaded = program.fd().is_ok();
         let loaded = match (program, at) {
             (Program::KProbe(_), At::Also(_)) | (Program::TracePoint(_), At::AlsoClassic(..)) => Ok(()),
             (Program::KProbe(_), At::Probe(_)) if is_loaded => Ok(()),
-            (Program::BtfTracePoint(program), At::Btf(tracepoint)) => {
-                program.load(tracepoint, self.number(at, &format!("btf_trace_{tracepoint}"))?)
-            }
-            (Program::BtfTracePoint(program), At::AlsoBtf(tracepoint)) => {
-                // A kernel that refuses it has other arguments there.
-                if let Ok(number) = self.number(at, &format!("btf_trace_{tracepoint}")) {
-                    let _ = program.load(tracepoint, number);
-                }
-                Ok(())
-            }
-            (Program::FEntry(program), At::Fentry(function)) => {
-                let number = self.number(at, function)?;
-                if is_loaded { Ok(()) } else { program.load(function, number) }
-            }
-            (Program::FExit(program), At::Fexit(function)) => {
-                program.load(function, self.number(at, function)?)
-            }
             (Program::RawTracePoint(program), At::Raw(_)) => program.load(),
             (Program::KProbe(program), At::Probe(_)) => program.load(),
             (Program::TracePoint(program), At::Classic(..)) => program.load(),
             _ => return Err(Refusal::Object(format!("its program {name} is of another type"))),
         };
-        loaded.map_err(|error| Refusal::from_program(name, &at.to_string(), error))
+        loaded.map_err(|error| Refusal::from_program(name, &hook, error))
     }
 
     /// Attaches the loaded programs of a tier.
-    fn attach(&self, ebpf: &mut Ebpf, feature: Feature, tier: Tier) -> Result<(), Refusal> {
+    fn attach(&self, programs: &mut Programs, feature: Feature, tier: Tier) -> Result<(), Refusal> {
         self.hooks(feature, tier).try_for_each(|group| {
             let mut tried = Vec::new();
             for &(name, at) in *group {
-                let attached = attach_one(ebpf, name, at);
+                let attached = attach_one(programs, name, at);
                 let done = attached.is_ok();
                 tried.push(attached);
                 if done {

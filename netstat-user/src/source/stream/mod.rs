@@ -15,11 +15,13 @@ mod around;
 mod attach;
 mod decode;
 pub mod files;
+mod linked;
 pub mod listing;
 mod load;
 mod mapping;
 mod object;
 mod ring;
+mod typed;
 
 pub use around::own_number;
 pub use ring::Ring;
@@ -39,6 +41,7 @@ use netstat_common::config::{COUNTED_LOSSES, COUNTED_MAP, COUNTED_SPARED, COUNTE
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use typed::Programs;
 
 /// See the [module](self)'s "Waiting".
 pub const WAKE_INTERVAL: Duration = Duration::from_millis(5);
@@ -227,30 +230,29 @@ pub struct Control {
     /// What of these, and of what spares took, was before everything was attached: a listing follows, which has it.
     before: (Vec<(String, u64)>, u64),
     /// Holds the programs and their attachments.
-    ebpf: Ebpf,
+    all: Programs,
 }
 
 impl Stream {
     /// Loads and attaches. Events begin before this returns; until [`set_whole`](Control::set_whole) says otherwise,
     /// every transition carries the addresses.
     pub fn start(options: &Options) -> Result<Self, StreamError> {
-        let load::Assembled { mut ebpf, choices, cookies, resets } = load::assemble(options)?;
+        let load::Assembled { programs: mut all, choices, cookies, resets } = load::assemble(options)?;
+        let ebpf = &mut all.ebpf;
         // Without a logger the kernel half's diagnostics stay unread, which is harmless.
-        let flush = EbpfLogger::init(&mut ebpf)
+        let flush = EbpfLogger::init(ebpf)
             .ok()
             .map(|mut logger| -> Box<dyn FnMut() + Send + Sync> { Box::new(move || logger.flush()) });
-        let ring = Ring::open(take(&mut ebpf, "EVENTS")?)?;
-        let losses = PerCpuArray::try_from(take(&mut ebpf, "LOSSES")?);
-        let mode = Array::try_from(take(&mut ebpf, MODE_MAP)?);
-        let counted = map_counted(take(&mut ebpf, COUNTED_MAP)?);
+        let ring = Ring::open(take(ebpf, "EVENTS")?)?;
+        let losses = PerCpuArray::try_from(take(ebpf, "LOSSES")?);
+        let mode = Array::try_from(take(ebpf, MODE_MAP)?);
+        let counted = map_counted(take(ebpf, COUNTED_MAP)?);
         // What a spare is left out of, a program before it takes. What a call hook is left out of is no change of state: an
         // owner, a port or a queue is learnt with the next change.
-        let loaded = ebpf
-            .programs()
-            .filter(|(name, _)| !name.contains(SPARE) && !CALLS.iter().any(|call| name.starts_with(call)));
-        let loaded = loaded.filter_map(|(name, program)| Some((name, program.fd().ok()?)));
-        let programs: std::io::Result<_> =
-            loaded.map(|(name, fd)| Ok((name.to_owned(), fd.as_fd().try_clone_to_owned()?))).collect();
+        let mut loaded = all.loaded();
+        loaded.retain(|(name, _)| !name.contains(SPARE) && !CALLS.iter().any(|call| name.starts_with(call)));
+        let loaded = loaded.into_iter().map(|(name, fd)| Ok((name.to_owned(), fd.try_clone_to_owned()?)));
+        let programs: std::io::Result<_> = loaded.collect();
         let operation = "keeping the descriptor of a program";
         let programs = programs.map_err(|cause| Refusal::Failed { operation, cause: cause.to_string() })?;
         let mut stream = Self {
@@ -266,7 +268,7 @@ impl Stream {
                 flush,
                 programs,
                 before: Default::default(),
-                ebpf,
+                all,
             },
         };
         stream.control.before = stream.control.left_out()?;
@@ -333,7 +335,7 @@ impl Control {
     /// The kernel refuses this one.
     pub fn files(&mut self) -> Option<Result<std::fs::File, Refusal>> {
         let by = |choice: &Choice| choice.feature == Feature::Holders && choice.tier == Some(Tier::TpBtf);
-        self.choices.iter().any(by).then(|| files::open(&mut self.ebpf))
+        self.choices.iter().any(by).then(|| files::open(&self.all.typed))
     }
 
     /// Whether every transition must carry the addresses: yes while the reader does not know every socket. Where

@@ -10,7 +10,7 @@ pub mod walk;
 use super::around::raise_memlock;
 use super::object::{check_abi, with_kfuncs};
 use crate::kernel::Refusal;
-use crate::kernel::bpf::{self, Kind};
+use crate::kernel::bpf::{self, Attach, Kind};
 use crate::kernel::btf::{Btf, BtfError};
 use netstat_common::config::KFUNCS;
 use netstat_common::listing::{Spots, WARM};
@@ -111,9 +111,12 @@ impl Listing {
             let Iterator { program, target, function } = iterator;
             let hook = format!("iterator {target}");
             let number = types.number(function).ok_or_else(|| Refusal::NoHook(hook.clone()))?;
-            object.load(program, Kind::Tracing, &hook, Some(number)).map(|loaded| (iterator, loaded))
+            object
+                .programs
+                .load(program, Kind::Tracing, &hook, Some((Attach::Iter, number)))
+                .map(|loaded| (iterator, loaded))
         });
-        let load_walk = || object.load(WALK, Kind::RawTracepoint, "raw tracepoint program", None);
+        let load_walk = || object.programs.load(WALK, Kind::RawTracepoint, "raw tracepoint program", None);
         Ok(Self {
             spots,
             board: Board::of(object.map("BOARD")?)?,
