@@ -8,6 +8,9 @@ use rustc_hash::FxHashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+/// How many sockets are told between the look at where one goes and its going there.
+const AHEAD: usize = 16;
+
 /// A socket that is held; a key of 0 marks a free slot. Sixteen bytes, so that a look-up meets one line of the processor's
 /// cache.
 #[derive(Clone, Copy, Default)]
@@ -49,6 +52,9 @@ impl Lean {
     pub fn find(fast: &Fast, proc: &Path) -> Option<Rc<Self>> {
         let mut lean = Self::with_room(fast.sockets());
         let mut current = None;
+        // Added a few later: until then the processor has what it needs for it.
+        let mut soon = [(0, 0); AHEAD];
+        let mut next = 0;
         let told = fast.holders(&mut |told| match told {
             Told::Process(pid, comm) => {
                 // A number that is not ours: nobody we could name.
@@ -56,12 +62,26 @@ impl Lean {
             }
             Told::Socket { inode, key, .. } => {
                 if let Some(process) = current {
-                    [inode, key].into_iter().filter(|&key| key != 0).for_each(|key| lean.add(key, process));
+                    for key in [inode, key].into_iter().filter(|&key| key != 0) {
+                        lean.warm(key);
+                        let (key, process) = std::mem::replace(&mut soon[next % AHEAD], (key, process));
+                        next += 1;
+                        if key != 0 {
+                            lean.add(key, process);
+                        }
+                    }
                 }
             }
         });
         if !told {
             return None;
+        }
+        // In their order: whoever was told first is named.
+        for index in next..next + AHEAD {
+            let (key, process) = soon[index % AHEAD];
+            if key != 0 {
+                lean.add(key, process);
+            }
         }
         for shared in lean.shared.values_mut() {
             shared.text =
@@ -73,9 +93,17 @@ impl Lean {
         Some(lean)
     }
 
-    /// Makes the processor fetch where `key` will be looked up.
+    /// Makes the processor fetch where `key` will be looked up, and go on meanwhile.
     pub fn warm(&self, key: u64) {
-        std::hint::black_box(self.slots.get(self.place(key)).map(|slot| slot.key));
+        let Some(slot) = self.slots.get(self.place(key)) else { return };
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a hint, which every processor of this kind knows, changes nothing and may name any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *slot).cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        std::hint::black_box(slot.key);
     }
 
     fn with_room(sockets: usize) -> Self {
