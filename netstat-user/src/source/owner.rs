@@ -4,7 +4,7 @@ use crate::model::fact::Details;
 use crate::model::{Comm, Holder, Pid, Process};
 use rustc_hash::FxHashMap;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, RawDir};
+use rustix::fs::{CWD, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::io;
@@ -16,6 +16,9 @@ const TICK_NS: u64 = 10_000_000;
 
 /// Room for directory entries: a thousand file descriptors in one system call.
 const ENTRIES: usize = 32 * 1024;
+
+/// So many numbers in a row without a descriptor are a gap.
+const GAP: u32 = 4;
 
 /// The first word of a command line longer than this is cut.
 const ARGV0_MAX: usize = 4096;
@@ -136,23 +139,36 @@ fn sockets(
     room.listed = false;
     let fds = open_dir(proc, path(&mut room.path, pid, "fd"))?;
     room.listed = true;
-    let mut target = [0u8; 40];
-    let mut dir = RawDir::new(&fds, &mut room.entries);
-    while let Some(entry) = dir.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name.to_bytes().first() == Some(&b'.') {
-            continue;
-        }
+    let Room { inodes, entries, .. } = room;
+    let mut look = |name: &CStr, fd: u32| -> Result<bool, Errno> {
+        let mut target = [0u8; 40];
         let length = match rustix::fs::readlinkat_raw(&fds, name, &mut target[..]) {
             Ok(length) => length,
-            // Closed meanwhile.
-            Err(Errno::NOENT) => continue,
+            Err(Errno::NOENT) => return Ok(false),
             Err(error) => return Err(error),
         };
         let inode = target.get(..length).and_then(socket_inode);
         let inode = inode.filter(|&inode| wanted.is_none_or(|wanted| wanted(inode)));
-        room.inodes.extend(inode.zip(number(name.to_bytes())));
+        inodes.extend(inode.map(|inode| (inode, fd)));
+        Ok(true)
+    };
+    // Descriptors are given from 0 on, and the kernel takes as long to list one as to look at it: so the directory is asked
+    // only for those behind a gap.
+    let (mut fd, mut gap) = (0, 0);
+    let mut name = Vec::new();
+    while gap < GAP {
+        gap = if look(in_decimal(&mut name, fd), fd)? { 0 } else { gap + 1 };
+        fd += 1;
+    }
+    // Its first two entries are `.` and `..` (`proc_readfd_common`, fs/proc/fd.c, 5.10 to 7.2).
+    rustix::fs::seek(&fds, SeekFrom::Start(2 + u64::from(fd)))?;
+    let mut dir = RawDir::new(&fds, entries);
+    while let Some(entry) = dir.next() {
+        let entry = entry?;
+        if let Some(fd) = number(entry.file_name().to_bytes()) {
+            // Closed meanwhile, if it is not there.
+            look(entry.file_name(), fd)?;
+        }
     }
     Ok(())
 }
@@ -220,10 +236,19 @@ fn first_word(proc: BorrowedFd<'_>, pid: Pid, room: &mut Room) -> Option<Box<[u8
 
 /// `PID/name` with its NUL, in `buffer`.
 fn path<'a>(buffer: &'a mut Vec<u8>, pid: Pid, name: &str) -> &'a CStr {
-    let mut digits = [0; 10];
-    let mut rest = pid.get();
-    let mut used = 0;
-    for digit in digits.iter_mut().rev() {
+    in_decimal(buffer, pid.get());
+    buffer.pop();
+    buffer.push(b'/');
+    buffer.extend_from_slice(name.as_bytes());
+    buffer.push(0);
+    CStr::from_bytes_until_nul(buffer).unwrap_or_default()
+}
+
+/// A number with a NUL behind it, in `buffer`.
+fn in_decimal(buffer: &mut Vec<u8>, mut rest: u32) -> &CStr {
+    let mut digits = [0; 11];
+    let mut used = 1;
+    for digit in digits.iter_mut().rev().skip(1) {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
         used += 1;
@@ -233,9 +258,6 @@ fn path<'a>(buffer: &'a mut Vec<u8>, pid: Pid, name: &str) -> &'a CStr {
     }
     buffer.clear();
     buffer.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
-    buffer.push(b'/');
-    buffer.extend_from_slice(name.as_bytes());
-    buffer.push(0);
     CStr::from_bytes_until_nul(buffer).unwrap_or_default()
 }
 
@@ -306,6 +328,26 @@ mod tests {
         assert_eq!(&scan.argv0[&this][..], first.as_encoded_bytes());
         assert_eq!(argv0(Path::new("/proc"), this).as_deref(), Some(first.as_encoded_bytes()));
         assert!(scan.examined > 0);
+    }
+
+    #[test]
+    fn descriptors_behind_gaps_are_found() {
+        let sockets: Vec<_> = [3, 4, 5, 6, 40, 900]
+            .map(|gap| {
+                let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+                // The lowest free descriptor from `100 + gap` on.
+                let fd = rustix::io::fcntl_dupfd_cloexec(&socket, 100 + gap).unwrap();
+                (inode(&fd), fd)
+            })
+            .into();
+        let scan = scan(Path::new("/proc"), None).unwrap();
+        let own = Pid::new(std::process::id()).unwrap();
+        for (inode, fd) in &sockets {
+            let holders = scan.holders.iter().filter(|holder| holder.process.pid == own);
+            let found: Vec<u32> =
+                holders.filter(|holder| holder.inode == *inode).map(|holder| holder.fd).collect();
+            assert_eq!(found, [fd.as_raw_fd().cast_unsigned()]);
+        }
     }
 
     #[test]
