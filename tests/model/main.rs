@@ -13,6 +13,7 @@ use netstat_user::model::{Mono, TcpState, Told};
 use netstat_user::table::{Limits, Table};
 use proptest::prelude::*;
 use script::{Run, Step, steps};
+use std::time::Duration;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
@@ -207,6 +208,36 @@ fn an_end_that_is_told_twice_begins_one_time_wait() {
         .collect();
     assert_eq!(steps.last(), Some(&(TcpState::FinWait2, TcpState::TimeWait)), "{steps:?}");
     assert_eq!(steps.len(), 5, "{steps:?}");
+}
+
+/// Without events of timewait sockets only the kernel's word tells what became of a socket that closed: until it comes the
+/// table knows that it has something to tell.
+#[test]
+fn what_cannot_be_told_yet_is_counted() {
+    use netstat_user::model::{Answer, Fact};
+    let mut kernel = Kernel::new(true);
+    let mut table = Table::new(Limits::default());
+    let mut events = kernel.connect();
+    for pick in [1, 1, 1, 2] {
+        events.extend(kernel.advance(pick));
+    }
+    let mut told = Vec::new();
+    for event in events {
+        table.learn(kernel.now, Fact::Event(event), &mut told);
+    }
+    let last = |told: &[Told]| {
+        told.iter().rev().find_map(|told| match told {
+            Told::Transition(change) => Some(change.to),
+            _ => None,
+        })
+    };
+    assert_eq!((table.pending(), last(&told)), (1, Some(TcpState::FinWait2)), "{told:?}");
+    let mut questions = Vec::new();
+    table.pending_questions(&mut questions);
+    let [question] = questions[..] else { panic!("{questions:?}") };
+    let answer = Answer { token: question.token, at: kernel.now.after(Duration::from_millis(1)), row: None };
+    table.learn(answer.at, Fact::Answer(answer), &mut told);
+    assert_eq!((table.pending(), last(&told)), (0, Some(TcpState::Close)));
 }
 
 /// An event comes before its effect, and where a tracepoint can be preempted (7.x) the process may be stopped between the two:

@@ -25,7 +25,7 @@ const QUIET: States = States::of(&[TcpState::SynRecv, TcpState::FinWait2, TcpSta
 const TICK: Duration = Duration::from_millis(100);
 /// How long the table may hold something back before it is asked whether that is over.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// How long the end of a watch waits for what has happened until then, and for the kernel's answers.
+/// How long the end of a watch waits for what has happened until then, and for the kernel's answers; and the end of a round.
 const LAST_EVENTS: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 const UNFINISHED: &str = "what happened last is missing: a record was never finished";
@@ -244,8 +244,8 @@ impl Watch {
     /// The last words: what has happened until now, what was lost, and the answers to what that raises. What happens
     /// from here on is no part of the watch.
     async fn finish(&mut self) {
-        let (patience, hope) = (sleep(LAST_WORDS), sleep(LAST_EVENTS));
-        tokio::pin!(patience, hope);
+        let patience = sleep(LAST_EVENTS);
+        tokio::pin!(patience);
         let mut flush = self.kernel.as_ref().map(|kernel| kernel.reader.flush());
         loop {
             if flush.is_none() {
@@ -268,12 +268,24 @@ impl Watch {
                     Some(reply) => self.receive(reply),
                     None => break,
                 },
-                () = &mut patience, if flush.is_none() => break,
-                () = &mut hope => break self.troubles.push(UNFINISHED.to_owned()),
+                () = &mut patience => {
+                    let trouble = if flush.is_some() { Some(UNFINISHED.to_owned()) } else { self.unanswered() };
+                    self.troubles.extend(trouble);
+                    break;
+                }
             }
         }
         self.table.conclude(&mut self.told);
         self.closing = false;
+    }
+
+    /// What cannot be told because the kernel was not quick enough to say what became of it.
+    fn unanswered(&self) -> Option<String> {
+        let count = self.table.pending();
+        let sockets = if count == 1 { "socket" } else { "sockets" };
+        (count > 0).then(|| {
+            format!("{count} {sockets} closed last, and are missing: the kernel did not say in time whether they are in TIME_WAIT")
+        })
     }
 
     /// Waits for the next thing to happen and learns it. Safe to drop at any await: whatever was taken is learnt.

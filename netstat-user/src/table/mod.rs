@@ -341,6 +341,11 @@ impl Table {
             && self.pending.contains_key(&index)
     }
 
+    /// How many changes cannot be told [yet](Self::pending_questions).
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
     /// When the first of the changes happened that cannot be told [yet](Self::pending_questions).
     pub fn oldest_pending(&self) -> Option<Mono> {
         self.pending.values().map(|moved| moved.at).min()
