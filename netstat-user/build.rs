@@ -12,6 +12,7 @@ mod strip;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, anyhow, bail};
 use aya_build::{Package, Toolchain};
@@ -93,7 +94,31 @@ fn build() -> anyhow::Result<()> {
         all.extend(bytes);
     }
     let bytes = all;
+    unwinder(&out)?;
     println!("cargo::rustc-env=ENETSTAT_OBJECT_BUILD={}", &format!("{:016x}", fnv1a(&bytes))[..12]);
+    Ok(())
+}
+
+/// Has what unwinds the stack linked in: it is a shared library by default, and to load that takes an eighth of the CPU time of a
+/// short listing. The linker is led to a script with the library's name, which names the archive.
+fn unwinder(out: &Path) -> anyhow::Result<()> {
+    const ARCHIVE: &str = "libgcc_eh.a";
+    if env::var("CARGO_CFG_TARGET_ENV").as_deref() != Ok("gnu") || env::var("TARGET") != env::var("HOST") {
+        return Ok(());
+    }
+    let linker = env::var_os("RUSTC_LINKER").unwrap_or_else(|| "cc".into());
+    let found = Command::new(linker).arg(format!("-print-file-name={ARCHIVE}")).output();
+    // What is not found is printed as it was asked for.
+    let has_archive =
+        found.is_ok_and(|found| Path::new(String::from_utf8_lossy(&found.stdout).trim_end()).is_absolute());
+    if has_archive {
+        let place = out.join("unwinder");
+        fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+        let script = place.join("libgcc_s.so");
+        fs::write(&script, "INPUT(-lgcc_eh)\n")
+            .with_context(|| format!("cannot write {}", script.display()))?;
+        println!("cargo::rustc-link-search=native={}", place.display());
+    }
     Ok(())
 }
 

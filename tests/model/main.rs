@@ -240,6 +240,48 @@ fn what_cannot_be_told_yet_is_counted() {
     assert_eq!((table.pending(), last(&told)), (0, Some(TcpState::Close)));
 }
 
+/// Where no event tells of the FIN that an orphan in FIN_WAIT2 waits for, the kernel is asked from time to time, and a last time
+/// when a trace ends.
+#[test]
+fn what_an_orphan_waits_for_is_asked_at_the_end() {
+    use netstat_user::model::{Answer, Fact, States};
+    let mut kernel = Kernel::with_minis(true);
+    let mut table = Table::new(Limits { minis: true, ..Limits::default() });
+    let mut events = kernel.connect();
+    for pick in [1, 1, 1, 1] {
+        events.extend(kernel.advance(pick));
+    }
+    let mut told = Vec::new();
+    for event in events {
+        table.learn(kernel.now, Fact::Event(event), &mut told);
+    }
+    let mut questions = Vec::new();
+    table.orphan_questions(kernel.now, &mut questions);
+    assert!(questions.is_empty(), "it is not time: {questions:?}");
+    let later = kernel.now.after(Duration::from_millis(300));
+    table.orphan_questions(later, &mut questions);
+    table.orphan_questions(later, &mut questions);
+    let [question] = questions[..] else { panic!("{questions:?}") };
+    assert!(table.is_open(question.token) && !table.is_open(question.token + 1));
+    // The FIN came, and set the timer anew within one slot of the wheel.
+    let mut rows = Vec::new();
+    for second in [false, true] {
+        kernel.half(second, States::ALL, &mut rows);
+    }
+    let row = rows.into_iter().find(|row| row.state == TcpState::FinWait2).map(|mut row| {
+        row.state = TcpState::TimeWait;
+        row
+    });
+    assert!(row.is_some());
+    table.learn(later, Fact::Answer(Answer { token: question.token, at: later, row }), &mut told);
+    let last = told.iter().rev().find_map(|told| match told {
+        Told::Transition(change) => Some((change.from, change.to)),
+        _ => None,
+    });
+    assert_eq!(last, Some((TcpState::FinWait2, TcpState::TimeWait)));
+    assert!(!table.is_open(question.token));
+}
+
 /// An event comes before its effect, and where a tracepoint can be preempted (7.x) the process may be stopped between the two:
 /// a listing that begins later still shows the state before, or nothing of a socket that is about to connect.
 #[test]

@@ -68,6 +68,8 @@ pub(super) struct Watch {
     looks: Looks,
     /// The watch ends: nothing new is taken in.
     closing: bool,
+    /// The last questions have been asked that are asked whenever it is time.
+    asked_last: bool,
 }
 
 /// The attached kernel half.
@@ -166,6 +168,7 @@ impl Watch {
             initial_done: false,
             looks: Looks::new(if polled { sweep } else { reconcile }),
             closing: false,
+            asked_last: false,
         })
     }
 
@@ -276,7 +279,7 @@ impl Watch {
             }
         }
         self.table.conclude(&mut self.told);
-        self.closing = false;
+        (self.closing, self.asked_last) = (false, false);
     }
 
     /// What cannot be told because the kernel was not quick enough to say what became of it.
@@ -351,6 +354,9 @@ impl Watch {
             let mut questions = Vec::new();
             if self.closing {
                 self.table.pending_questions(&mut questions);
+                if !std::mem::replace(&mut self.asked_last, true) {
+                    self.table.orphan_questions(Mono::now(), &mut questions);
+                }
             } else {
                 self.table.questions(Mono::now(), QUESTIONS, &mut questions);
             }
@@ -408,7 +414,7 @@ impl Watch {
             Reply::Answers { answers, gone, unasked } => {
                 self.asking = false;
                 for answer in answers {
-                    if self.closing && !self.table.is_pending(answer.token) {
+                    if self.closing && !self.table.is_open(answer.token) {
                         continue;
                     }
                     self.table.learn(now, Fact::Answer(answer), &mut self.told);

@@ -15,6 +15,7 @@
 //! * Memory is bounded by [`Limits::rows`]; what had to go is counted.
 
 mod answer;
+mod ask;
 mod beside;
 mod bonds;
 mod change;
@@ -30,7 +31,7 @@ mod row;
 mod why;
 
 use crate::model::{
-    Answer, Conn, Event, Fact, First, Learnt, Mono, Moved, Pid, Question, SockId, TcpState, Told, Totals,
+    Answer, Conn, Event, Fact, First, Learnt, Mono, Moved, Pid, SockId, TcpState, Told, Totals,
 };
 use beside::Sockets;
 use bonds::Bonds;
@@ -298,49 +299,6 @@ impl Table {
         self.processes.plain()
     }
 
-    /// At most `max` questions that are due at `now`. Each is asked once, until it is answered or [put
-    /// off](Self::retry).
-    pub fn questions(&mut self, now: Mono, max: usize, out: &mut Vec<Question>) {
-        let enough = out.len() + max;
-        while out.len() < enough {
-            let Some(&Reverse((at, index, generation))) = self.due.peek() else { break };
-            if at > now {
-                break;
-            }
-            self.due.pop();
-            let Some(row) = self.rows.get_mut(index, generation) else { continue };
-            // What has events need not be asked about, unless some were lost.
-            let told = row.mini != 0
-                && row.state != TcpState::FinWait2
-                && !row.flags.has(Flags::ABSENT)
-                && self.blind.is_none();
-            if row.state == TcpState::Close || row.flags.has(Flags::ASKED) || told {
-                continue;
-            }
-            row.flags.set(Flags::ASKED);
-            out.push(question(index, row));
-        }
-    }
-
-    /// The questions without whose answers a change already known cannot be told: sockets that closed and may be in
-    /// TIME_WAIT now.
-    pub fn pending_questions(&mut self, out: &mut Vec<Question>) {
-        for &index in self.pending.keys() {
-            let Some(row) = self.rows.at_mut(index) else { continue };
-            if !row.flags.has(Flags::ASKED) {
-                row.flags.set(Flags::ASKED);
-                out.push(question(index, row));
-            }
-        }
-    }
-
-    /// Whether the question with this token is one of [those](Self::pending_questions).
-    pub fn is_pending(&self, token: u64) -> bool {
-        let (index, generation) = (token as u32, (token >> 32) as u32);
-        self.rows.at(index).is_some_and(|row| row.generation == generation)
-            && self.pending.contains_key(&index)
-    }
-
     /// How many changes cannot be told [yet](Self::pending_questions).
     pub fn pending(&self) -> usize {
         self.pending.len()
@@ -349,15 +307,6 @@ impl Table {
     /// When the first of the changes happened that cannot be told [yet](Self::pending_questions).
     pub fn oldest_pending(&self) -> Option<Mono> {
         self.pending.values().map(|moved| moved.at).min()
-    }
-
-    /// The question could not be asked: it is due again at `at`.
-    pub fn retry(&mut self, question: &Question, at: Mono) {
-        let (index, generation) = (question.token as u32, (question.token >> 32) as u32);
-        if let Some(row) = self.rows.get_mut(index, generation) {
-            row.flags.clear(Flags::ASKED);
-            self.due.push(Reverse((at, index, generation)));
-        }
     }
 
     /// When [`questions`](Self::questions) or [`expire`](Self::expire) next have something to do.
@@ -439,12 +388,6 @@ impl Table {
         }
     }
 
-    fn ask_at(&mut self, index: u32, at: Mono) {
-        if let Some(row) = self.rows.at(index) {
-            self.due.push(Reverse((at, index, row.generation)));
-        }
-    }
-
     fn lost(&mut self, now: Mono, count: u64, until: Mono) {
         self.counts.lost += count;
         self.wants_listing = true;
@@ -470,14 +413,5 @@ impl Table {
     fn answered(&mut self, answer: Answer, out: &mut Vec<Told>) {
         self.answer(answer, out);
         self.finish_repair(answer.at, out);
-    }
-}
-
-fn question(index: u32, row: &Row) -> Question {
-    Question {
-        token: u64::from(row.generation) << 32 | u64::from(index),
-        netns: row.netns,
-        tuple: row.tuple,
-        cookie: NonZeroU64::new(row.cookie),
     }
 }
