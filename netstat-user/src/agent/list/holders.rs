@@ -86,6 +86,12 @@ impl Holders {
         Self { lean: Some(lean), ..Self::default() }
     }
 
+    /// The same by a pass over /proc.
+    pub fn lean_by_proc() -> Result<Self, OwnerError> {
+        let scan = owner::scan(Path::new("/proc"), None)?;
+        Ok(Self { denied: scan.denied, ..Self::lean(Rc::new(Lean::of(&scan))) })
+    }
+
     /// `PID/name` of the process with the lowest PID that holds the socket, and ` +N` when N others do, too. `key`: its
     /// inode, or its address when it has none.
     pub fn text(&self, key: u64) -> Option<&[u8]> {
@@ -132,7 +138,7 @@ impl Holders {
         let user = rustix::process::geteuid().as_raw();
         match (self.denied, user) {
             (0, _) | (_, 0) => None,
-            _ if self.holders.is_empty() => Some(format!(
+            _ if self.lean.as_ref().map_or(self.holders.is_empty(), |lean| lean.is_empty()) => Some(format!(
                 "(No info could be read for \"-p\": geteuid()={user} but you should be root.)\n"
             )),
             _ => Some(

@@ -2,8 +2,9 @@
 //! [`Holders`](super::holders::Holders), and a tenth of the time.
 
 use super::fast::Fast;
-use crate::source::owner;
+use crate::model::Holder;
 use crate::source::stream::listing::holders::Told;
+use crate::source::{Scan, owner};
 use rustc_hash::FxHashMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -83,14 +84,37 @@ impl Lean {
                 lean.add(key, process);
             }
         }
-        for shared in lean.shared.values_mut() {
-            shared.text =
-                lean.processes.get(shared.first as usize).map(|one| one.1.clone()).unwrap_or_default();
-            shared.text.extend_from_slice(format!(" +{}", shared.others).as_bytes());
-        }
+        lean.finish();
         let lean = Rc::new(lean);
         fast.seek_in(&lean);
         Some(lean)
+    }
+
+    /// The same of a pass over /proc.
+    pub fn of(scan: &Scan) -> Self {
+        let mut lean = Self::with_room(scan.holders.len());
+        for Holder { inode, process, .. } in &scan.holders {
+            let argv0 = || scan.argv0.get(&process.pid).map(|word| &**word).unwrap_or_default();
+            let text = || super::holders::program(process.pid, argv0(), process.comm.bytes());
+            let process = lean.process(process.pid.get(), text);
+            lean.add((*inode).into(), process);
+        }
+        lean.finish();
+        lean
+    }
+
+    /// Nobody holds anything.
+    pub fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
+    /// Makes the texts of sockets that several processes hold.
+    fn finish(&mut self) {
+        for shared in self.shared.values_mut() {
+            shared.text =
+                self.processes.get(shared.first as usize).map(|one| one.1.clone()).unwrap_or_default();
+            shared.text.extend_from_slice(format!(" +{}", shared.others).as_bytes());
+        }
     }
 
     /// Makes the processor fetch where `key` will be looked up, and go on meanwhile.

@@ -72,7 +72,6 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
     let watched = Watched::start(plan)?;
     let names = Names::of_host(naming);
     let lodger = Lodger::of(plan);
-    // What is shown of a socket is in its row and the name of its program.
     let plain = plan.dump.is_none() && plan.kill.is_none() && plan.columns.is_empty() && plan.sort.is_none();
     let plain = plain && !(plan.json || plan.context || plan.inside.is_wanted() || choice.chooses());
     let fast = if plain {
@@ -86,6 +85,7 @@ pub fn run(plan: &ListPlan, out: &mut dyn Write, err: &mut dyn Write) -> anyhow:
     };
     let mut lister = Lister {
         plan,
+        plain,
         names,
         names_until: None,
         choice,
@@ -132,6 +132,8 @@ struct Lister<'a> {
     /// The kernel half, when connections that ended are shown.
     watched: Option<Watched>,
     lodger: Lodger,
+    /// What is shown of a socket is in its row and the name of its program.
+    plain: bool,
     /// Programs of this listing in the kernel, when they pay.
     fast: Option<Fast>,
     err: &'a mut dyn Write,
@@ -372,7 +374,12 @@ impl Lister<'_> {
             return Holders::lean(lean);
         }
         let iterate = plan.tier == ListTier::Bpf || plan.tier == ListTier::Best && fast::has_many_files();
-        match Holders::find(plan.context, plan.json.then_some(plan.naming.users), iterate) {
+        let found = if self.plain && !plan.verbose && !iterate {
+            Holders::lean_by_proc()
+        } else {
+            Holders::find(plan.context, plan.json.then_some(plan.naming.users), iterate)
+        };
+        match found {
             Ok(holders) => {
                 if let Some(note) = holders.note() {
                     self.note(note);
