@@ -15,8 +15,8 @@ pub fn raise_memlock() {
 }
 
 /// Has the allocator keep large pieces of memory apart from each other, as it does until the first of them is given back: then
-/// a piece that grows is moved by moving its pages, and one that is given back is the machine's again. Reading the kernel's
-/// types takes a third of the memory that way.
+/// a piece that grows is moved by moving its pages, and what loading needed is the machine's again afterwards (a megabyte of
+/// fifteen).
 pub fn keep_pieces_apart() {
     // Where the C library has no such setting, it has none to change.
     #[cfg(target_env = "gnu")]
