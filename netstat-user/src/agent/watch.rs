@@ -6,7 +6,7 @@ use super::beside::Lists;
 use super::live::{LiveOptions, News, Scope};
 use super::looks::Looks;
 use super::reader::{Batch, Reader};
-use super::worker::{Job, Lister, Reply, Where, Worker};
+use super::worker::{Inquiry, Job, Lister, Reply, Where, Worker};
 use crate::kernel::tier::{Feature, Tier};
 use crate::model::{Fact, Mono, Question, States, TcpState, Told};
 use crate::source::stream::{self, Control, Stream};
@@ -367,11 +367,11 @@ impl Watch {
         }
         let unnamed = self.table.unnamed();
         if !unnamed.is_empty() {
-            self.worker.give(Job::Name(unnamed));
+            self.worker.inquire(Inquiry::Name(unnamed));
         }
         let plain = self.table.plain();
         if !plain.is_empty() {
-            self.worker.give(Job::Describe(plain));
+            self.worker.inquire(Inquiry::Describe(plain));
         }
         if !self.closing && self.looks.are_due(|| self.table.wants_look(Mono::now())) {
             self.look();
@@ -480,7 +480,7 @@ impl Watch {
         };
         self.looks.begin();
         self.table.look(Mono::now());
-        self.worker.give(Job::Owners(files));
+        self.worker.inquire(Inquiry::Owners(files));
     }
 
     /// Asks for addresses in every record as long as rows may be missing.

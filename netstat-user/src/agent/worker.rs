@@ -1,4 +1,5 @@
-//! The thread that lists and asks, so that a long dump never keeps the ring buffer waiting.
+//! The threads that list, ask and look at processes, so that a long dump never keeps the ring buffer waiting, nor a pass over all
+//! files the questions without whose answers an end cannot be told.
 
 use super::people::People;
 use crate::model::{
@@ -13,6 +14,7 @@ use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -20,13 +22,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 const SEARCH: Duration = Duration::from_millis(100);
 const SHARE: u32 = 50;
 
-/// What the worker is asked to do.
+/// What the kernel is asked for.
 pub(super) enum Job {
-    List {
-        states: States,
-        initial: bool,
-    },
+    List { states: States, initial: bool },
     Ask(Vec<Question>),
+}
+
+/// What is looked up in /proc.
+pub(super) enum Inquiry {
     /// One pass over the files of all processes: by this file of the kernel's, else over /proc/PID/fd.
     Owners(Option<File>),
     /// Who these processes are.
@@ -66,36 +69,83 @@ pub(super) enum Lister {
 
 pub(super) struct Worker {
     jobs: Sender<Job>,
+    inquiries: Sender<Inquiry>,
     pub replies: UnboundedReceiver<Reply>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Worker {
     /// `events` says whether processes are also named by a kernel half.
     pub fn start(place: Where, lister: Lister, ports: Vec<u16>, events: bool) -> std::io::Result<Self> {
         let (jobs, inbox) = channel();
+        let (inquiries, questions) = channel();
         let (outbox, replies) = unbounded_channel();
-        let people = People::new(events);
-        let desk = Desk { place, lister, ports, diags: FxHashMap::default(), searched: None, people, outbox };
-        let thread = std::thread::Builder::new().name("lister".into()).spawn(move || desk.work(&inbox))?;
-        Ok(Self { jobs, replies, thread: Some(thread) })
+        let clerk = Clerk { people: People::new(events), outbox: outbox.clone() };
+        let desk = Desk { place, lister, ports, diags: FxHashMap::default(), searched: None, outbox };
+        let mut worker = Self { jobs, inquiries, replies, threads: Vec::new() };
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        worker.threads.push(named("lister").spawn(move || desk.work(&inbox))?);
+        worker.threads.push(named("people").spawn(move || clerk.work(&questions))?);
+        Ok(worker)
     }
 
     /// Hands over a job. It is lost when the thread has ended, which it only does on a panic.
     pub fn give(&self, job: Job) {
         let _ = self.jobs.send(job);
     }
+
+    /// The same of an inquiry.
+    pub fn inquire(&self, inquiry: Inquiry) {
+        let _ = self.inquiries.send(inquiry);
+    }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // The thread ends when nobody can give it a job any more.
-        let (closed, _) = channel();
-        self.jobs = closed;
-        if let Some(thread) = self.thread.take() {
+        // The threads end when nobody can give them anything any more.
+        self.jobs = channel().0;
+        self.inquiries = channel().0;
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
+}
+
+/// Who looks at processes.
+struct Clerk {
+    people: People,
+    outbox: UnboundedSender<Reply>,
+}
+
+impl Clerk {
+    fn work(mut self, inbox: &Receiver<Inquiry>) {
+        while let Ok(inquiry) = inbox.recv() {
+            let reply = match inquiry {
+                Inquiry::Owners(files) => Reply::Holders(self.people.hold(files).unwrap_or_else(|error| {
+                    say(&self.outbox, trouble("finding the owners of open sockets", &*error));
+                    Holding::default()
+                })),
+                Inquiry::Name(pids) => Reply::Named(self.people.name(&pids)),
+                Inquiry::Describe(pids) => Reply::Described(self.people.describe(&pids)),
+            };
+            say(&self.outbox, reply);
+        }
+    }
+}
+
+fn say(outbox: &UnboundedSender<Reply>, reply: Reply) {
+    // Nobody listens any more when the program ends.
+    let _ = outbox.send(reply);
+}
+
+fn trouble(doing: &str, error: &dyn std::error::Error) -> Reply {
+    let mut text = format!("{doing}: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    Reply::Trouble(text)
 }
 
 struct Desk {
@@ -106,7 +156,6 @@ struct Desk {
     diags: FxHashMap<u32, Diag>,
     /// When the files of all processes were last looked through for namespaces, and how long that took.
     searched: Option<(Instant, Duration)>,
-    people: People,
     outbox: UnboundedSender<Reply>,
 }
 
@@ -123,35 +172,16 @@ impl Desk {
                     self.ask(questions);
                     self.leave();
                 }
-                Job::Owners(files) => {
-                    let holding = self.people.hold(files).unwrap_or_else(|error| {
-                        self.trouble("finding the owners of open sockets", &*error);
-                        Holding::default()
-                    });
-                    self.say(Reply::Holders(holding));
-                }
-                Job::Name(pids) => self.say(Reply::Named(self.people.name(&pids))),
-                Job::Describe(pids) => {
-                    let described = self.people.describe(&pids);
-                    self.say(Reply::Described(described));
-                }
             }
         }
     }
 
     fn say(&self, reply: Reply) {
-        // Nobody listens any more when the program ends.
-        let _ = self.outbox.send(reply);
+        say(&self.outbox, reply);
     }
 
     fn trouble(&self, doing: &str, error: &dyn std::error::Error) {
-        let mut text = format!("{doing}: {error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        self.say(Reply::Trouble(text));
+        self.say(trouble(doing, error));
     }
 
     /// Sees to it that every namespace in scope has a socket; gives their numbers.
