@@ -15,7 +15,8 @@
 //! left out only on top of another of its kind, or of a system call on a map; its spares, more than one because processes can be stopped in these, hold when they have something
 //! to do. It cannot give a socket its cookie: another program, `naming_btf`, has done that before it, almost always;
 //! else the socket is named by its address, and for that every record has both names and the addresses. Without tracefs the
-//! first is of the same kind as its spares, and holds.
+//! first is of the same kind as its spares, and holds. So it is beside kprobes, of which the kernel runs none on top of a classic
+//! tracepoint's program: there the classic one is the last spare, which seldom has anything to do and is over at once.
 //!
 //! Notes lie in a table by the socket's address, for all processors: where processes come in between, anything may run between
 //! two programs, in any order, and the process may even move to another processor; but one socket changes its state once at
@@ -91,6 +92,14 @@ pub fn spare(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
     // Almost always there is nothing to do, and the shorter that takes, the seldomer a process is stopped meanwhile.
     if is_open(which, sk, to) && count(COUNTED_SPARED) {
         undisturbed(work);
+    }
+}
+
+/// The same in a program that is never preempted.
+#[inline(always)]
+pub fn spare_unpreempted(which: u32, sk: u64, to: i32, work: impl FnOnce()) {
+    if is_open(which, sk, to) && count(COUNTED_SPARED) {
+        work();
     }
 }
 

@@ -90,26 +90,32 @@ impl Sock for Told<'_> {
 
 #[tracepoint(category = "sock", name = "inet_sock_set_state")]
 pub fn state_tracepoint(ctx: TracePointContext) -> u32 {
-    let sk: Option<Address> = field(&ctx, layout!(state_sk));
-    let from: Option<i32> = field(&ctx, layout!(state_from));
-    let to: Option<i32> = field(&ctx, layout!(state_to));
-    match (sk, from, to) {
-        (Some(sk), Some(from), Some(to)) => state::moved(Told { ctx: &ctx, sock: Probed(sk) }, from, to),
-        _ => lost(Loss::NoArgument),
-    }
-    0
+    unpreempted(&ctx, |sk, from, to| state::moved(Told { ctx: &ctx, sock: Probed(sk) }, from, to))
 }
 
 /// The first program of the hook where tracepoints can be preempted (see [`nested`]): this kind is not.
 #[tracepoint(category = "sock", name = "inet_sock_set_state")]
 pub fn state_unpreempted(ctx: TracePointContext) -> u32 {
-    let sk: Option<Address> = field(&ctx, layout!(state_sk));
-    let from: Option<i32> = field(&ctx, layout!(state_from));
-    let to: Option<i32> = field(&ctx, layout!(state_to));
+    unpreempted(&ctx, |sk, from, to| {
+        nested::first_unpreempted(sk as u64, to, || state::moved(Cast::new(sk), from, to));
+    })
+}
+
+/// The last spare there, where the first may not be of this kind.
+#[tracepoint(category = "sock", name = "inet_sock_set_state")]
+pub fn state_unpreempted_spare(ctx: TracePointContext) -> u32 {
+    unpreempted(&ctx, |sk, from, to| {
+        nested::spare_unpreempted(4, sk as u64, to, || state::moved(Cast::new(sk), from, to));
+    })
+}
+
+#[inline(always)]
+fn unpreempted(ctx: &TracePointContext, tell: impl FnOnce(Address, i32, i32)) -> u32 {
+    let sk: Option<Address> = field(ctx, layout!(state_sk));
+    let from: Option<i32> = field(ctx, layout!(state_from));
+    let to: Option<i32> = field(ctx, layout!(state_to));
     match (sk, from, to) {
-        (Some(sk), Some(from), Some(to)) => {
-            nested::first_unpreempted(sk as u64, to, || state::moved(Cast::new(sk), from, to));
-        }
+        (Some(sk), Some(from), Some(to)) => tell(sk, from, to),
         _ => lost(Loss::NoArgument),
     }
     0

@@ -10,7 +10,8 @@ use super::around::{
 use super::attach::{attach_one, program};
 use super::files;
 use super::object::{
-    At, Hook, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, more_spares, settled, unpreempted,
+    At, Hook, OBJECT, PREEMPTIBLE, RESET_REASONS, TYPES, check_abi, hooks, last_spare, more_spares, settled,
+    unpreempted,
 };
 use super::typed::{Programs, Typed};
 use super::{Options, Queues, SPARE, StreamError};
@@ -71,6 +72,14 @@ fn failed(operation: &'static str, cause: impl std::fmt::Display) -> Refusal {
     Refusal::Failed { operation, cause: cause.to_string() }
 }
 
+/// Where among programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    First,
+    Last,
+    Nowhere,
+}
+
 /// What is known about the kernel while the hooks are tried.
 struct Assembly<'a> {
     options: &'a Options,
@@ -80,8 +89,8 @@ struct Assembly<'a> {
     /// Why there are no layouts, if so.
     tracefs: Option<Option<std::io::Error>>,
     layout: Layout,
-    /// The transition hook is to be [`unpreempted`], and can be.
-    has_unpreempted: bool,
+    /// Which of the programs at the transition hook is never preempted.
+    unpreempted: Place,
 }
 
 impl<'a> Assembly<'a> {
@@ -100,11 +109,14 @@ impl<'a> Assembly<'a> {
                 Layout::NONE
             }
         };
-        let mut all = Self { options, types, offsets, tracefs, layout, has_unpreempted: false };
-        all.has_unpreempted = all.tracefs.is_none()
+        let mut all = Self { options, types, offsets, tracefs, layout, unpreempted: Place::Nowhere };
+        if all.tracefs.is_none()
             && all.is_preemptible()
             && all.cast_types().is_some()
-            && all.kfuncs()[2].is_some();
+            && all.kfuncs()[2].is_some()
+        {
+            all.unpreempted = Place::First;
+        }
         all
     }
 
@@ -117,9 +129,9 @@ impl<'a> Assembly<'a> {
             let mut why = None;
             for &cookies in attempts {
                 let mut tried = self.with_states(tier, cookies);
-                if tried.is_err() && self.has_unpreempted {
+                if tried.is_err() && self.unpreempted != Place::Nowhere {
                     // Perhaps only the classic program was refused: it is attached in another way.
-                    self.has_unpreempted = false;
+                    self.unpreempted = Place::Nowhere;
                     tried = self.with_states(tier, cookies);
                 }
                 match tried {
@@ -184,9 +196,9 @@ impl<'a> Assembly<'a> {
             let mut programs = self.object(tier, cookies, store)?;
             self.load(&mut programs, Feature::States, tier)?;
             let minis = self.choose(&mut programs, Feature::Minis, Feature::Minis.ladder(self.options.tier));
-            if minis.tier == Some(Tier::Kprobe) && self.has_unpreempted {
+            if minis.tier == Some(Tier::Kprobe) && self.unpreempted == Place::First {
                 // They are left out on top of a classic tracepoint's program, as that would be on top of them.
-                self.has_unpreempted = false;
+                self.unpreempted = Place::Last;
                 continue;
             }
             let ladder = |feature: Feature| {
@@ -292,13 +304,13 @@ impl<'a> Assembly<'a> {
     /// The programs of a feature in a tier on this kernel.
     fn hooks(&self, feature: Feature, tier: Tier) -> impl Iterator<Item = &'static &'static [Hook]> {
         let changes = feature == Feature::States && self.is_preemptible();
-        let whole = if changes && self.has_unpreempted { unpreempted(tier) } else { &[] };
-        let (first, more) = match whole {
-            [] if changes => (hooks(feature, tier), more_spares(tier)),
-            [] => (hooks(feature, tier), &[] as &[_]),
-            whole => (whole, &[] as &[_]),
+        let (first, more, last): (_, &[_], &[_]) = match self.unpreempted {
+            _ if !changes => (hooks(feature, tier), &[], &[]),
+            Place::First if !unpreempted(tier).is_empty() => (unpreempted(tier), &[], &[]),
+            Place::Last => (hooks(feature, tier), more_spares(tier), last_spare(tier)),
+            _ => (hooks(feature, tier), more_spares(tier), &[]),
         };
-        first.iter().chain(more)
+        first.iter().chain(more).chain(last)
     }
 
     /// Whether another process may run in the middle of a tracepoint.

@@ -319,6 +319,16 @@ pub fn more_spares(tier: Tier) -> &'static [&'static [Hook]] {
     }
 }
 
+/// The last of all, where only the first may not be of this kind: it comes to its turn after them.
+pub fn last_spare(tier: Tier) -> &'static [&'static [Hook]] {
+    match tier {
+        Tier::TpBtf | Tier::RawTp => {
+            &[&[("state_unpreempted_spare", At::Classic("sock", "inet_sock_set_state"))]]
+        }
+        _ => &[],
+    }
+}
+
 /// Refuses an object whose boundary is another one: its records would be misread.
 pub fn check_abi(object: &[u8]) -> Result<(), Refusal> {
     let bad = |cause: object::Error| Refusal::Object(cause.to_string());
