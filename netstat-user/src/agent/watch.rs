@@ -28,9 +28,13 @@ const PATIENCE: Duration = Duration::from_millis(5);
 /// How long the end of a watch waits for what has happened until then, and for the kernel's answers; and the end of a round.
 const LAST_EVENTS: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(2);
+const UNANSWERED: &str =
+    "of the sockets that closed last are missing: the kernel did not say in time whether they wait";
 const UNFINISHED: &str = "what happened last is missing: a record was never finished";
 /// Questions asked in one go.
 const QUESTIONS: usize = 4096;
+/// Above other work, so that what is told is not old; below the thread that empties the ring. Without privilege: no change.
+const NICE: i32 = -5;
 /// A listing may take this share of the time (1/50).
 const SHARE: u32 = 50;
 
@@ -141,6 +145,7 @@ impl Watch {
         };
         let worker = Worker::start(place, lister, ports, kernel.is_some())
             .context("cannot start the listing thread")?;
+        let _ = rustix::process::setpriority_process(None, NICE);
         let now = Instant::now();
         Ok(Self {
             table: Table::new(limits),
@@ -285,10 +290,7 @@ impl Watch {
     /// What cannot be told because the kernel was not quick enough to say what became of it.
     fn unanswered(&self) -> Option<String> {
         let count = self.table.pending();
-        let sockets = if count == 1 { "socket" } else { "sockets" };
-        (count > 0).then(|| {
-            format!("{count} {sockets} closed last, and are missing: the kernel did not say in time whether they are in TIME_WAIT")
-        })
+        (count > 0).then(|| format!("{count} {UNANSWERED}"))
     }
 
     /// Waits for the next thing to happen and learns it. Safe to drop at any await: whatever was taken is learnt.
