@@ -185,6 +185,15 @@ fn nonsense_does_not_panic() {
     }
 }
 
+/// The transitions that were told.
+fn told_steps(told: &[Told]) -> Vec<(TcpState, TcpState)> {
+    let steps = told.iter().filter_map(|told| match told {
+        Told::Transition(change) => Some((change.from, change.to)),
+        _ => None,
+    });
+    steps.collect()
+}
+
 /// The kernel half may tell the end of a socket twice; by then only its timewait socket is left.
 #[test]
 fn an_end_that_is_told_twice_begins_one_time_wait() {
@@ -199,13 +208,7 @@ fn an_end_that_is_told_twice_begins_one_time_wait() {
     for event in events {
         table.learn(kernel.now, netstat_user::model::Fact::Event(event), &mut told);
     }
-    let steps: Vec<_> = told
-        .iter()
-        .filter_map(|told| match told {
-            Told::Transition(change) => Some((change.from, change.to)),
-            _ => None,
-        })
-        .collect();
+    let steps = told_steps(&told);
     assert_eq!(steps.last(), Some(&(TcpState::FinWait2, TcpState::TimeWait)), "{steps:?}");
     assert_eq!(steps.len(), 5, "{steps:?}");
 }
@@ -225,12 +228,7 @@ fn what_cannot_be_told_yet_is_counted() {
     for event in events {
         table.learn(kernel.now, Fact::Event(event), &mut told);
     }
-    let last = |told: &[Told]| {
-        told.iter().rev().find_map(|told| match told {
-            Told::Transition(change) => Some(change.to),
-            _ => None,
-        })
-    };
+    let last = |told: &[Told]| told_steps(told).last().map(|step| step.1);
     assert_eq!((table.pending(), last(&told)), (1, Some(TcpState::FinWait2)), "{told:?}");
     let mut questions = Vec::new();
     table.pending_questions(&mut questions);
@@ -274,11 +272,7 @@ fn what_an_orphan_waits_for_is_asked_at_the_end() {
     });
     assert!(row.is_some());
     table.learn(later, Fact::Answer(Answer { token: question.token, at: later, row }), &mut told);
-    let last = told.iter().rev().find_map(|told| match told {
-        Told::Transition(change) => Some((change.from, change.to)),
-        _ => None,
-    });
-    assert_eq!(last, Some((TcpState::FinWait2, TcpState::TimeWait)));
+    assert_eq!(told_steps(&told).last(), Some(&(TcpState::FinWait2, TcpState::TimeWait)));
     assert!(!table.is_open(question.token));
 }
 

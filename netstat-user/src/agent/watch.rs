@@ -33,7 +33,7 @@ const UNANSWERED: &str =
 const UNFINISHED: &str = "what happened last is missing: a record was never finished";
 /// Questions asked in one go.
 const QUESTIONS: usize = 4096;
-/// Above other work, so that what is told is not old; below the thread that empties the ring. Without privilege: no change.
+/// Above other work, as threads made before are not, so that what is told is not old. Without privilege nothing changes.
 const NICE: i32 = -5;
 /// A listing may take this share of the time (1/50).
 const SHARE: u32 = 50;

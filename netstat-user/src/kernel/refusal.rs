@@ -153,7 +153,6 @@ impl Refusal {
             ProgramError::LoadError { io_error, verifier_log } => {
                 Self::from_verifier(program, hook, io_error, verifier_log.to_string())
             }
-            ProgramError::Btf(_) => absent(),
             ProgramError::TracePointError(TracePointError::FileError { io_error, .. }) => {
                 match io_error.kind() {
                     io::ErrorKind::NotFound => absent(),
