@@ -5,13 +5,13 @@
 //! in its place. It sends through a raw socket and hears what arrives at loopback.
 
 use crate::NetNs;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 use std::cell::Cell;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU32;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// The kernel's end.
@@ -270,6 +270,21 @@ impl Wire<'_> {
     /// Those of sendto(2).
     pub fn send(&mut self, flags: Flags) -> Result<()> {
         self.seq = self.send_as(flags, self.seq, self.ack)?;
+        Ok(())
+    }
+
+    /// As [`Self::send`], and waits until the kernel's socket has taken it in: the network's own thread may be late.
+    ///
+    /// # Errors
+    /// As there; the socket does not take it.
+    pub fn send_heard(&mut self, flags: Flags, socket: impl AsFd) -> Result<()> {
+        let before = crate::sys::segments_in(socket.as_fd())?;
+        self.send(flags)?;
+        let until = Instant::now() + PATIENCE;
+        while crate::sys::segments_in(socket.as_fd())? == before {
+            ensure!(Instant::now() < until, "the socket never took {flags:?} of {}", self.own);
+            std::thread::sleep(Duration::from_micros(100));
+        }
         Ok(())
     }
 

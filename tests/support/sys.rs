@@ -34,6 +34,22 @@ pub fn cookie(fd: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(cookie)
 }
 
+/// How many segments a TCP socket has taken from the network: `tcpi_segs_in` of `TCP_INFO` (include/uapi/linux/tcp.h).
+///
+/// # Errors
+/// Those of getsockopt(2).
+pub fn segments_in(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    // Up to that field: the kernel writes as much as there is room for.
+    let mut info = [0_u32; 36];
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    let at = info.as_mut_ptr().cast();
+    // SAFETY: the pointer and the length are those of a local array, of whose words every value is valid.
+    checked(unsafe {
+        libc::getsockopt(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, at, &raw mut length)
+    })?;
+    Ok(info[35])
+}
+
 /// Closing the socket sends RST (`SO_LINGER` with time 0).
 ///
 /// # Errors

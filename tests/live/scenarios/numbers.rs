@@ -245,8 +245,7 @@ fn an_abort_leaves_bytes_unsent() -> Result<()> {
     let (mut wire, mut stream) = connected(&scene)?;
     let own = stream.local_addr()?;
     wire.window = 1000;
-    wire.send(ACK)?;
-    std::thread::sleep(Duration::from_millis(5));
+    wire.send_heard(ACK, &stream)?;
     stream.write_all(&[7; 3000])?;
     let first = wire.wait(ACK)?;
     let mut heard = first.bytes;
@@ -282,9 +281,8 @@ fn the_handshake_and_the_round_trip_are_timed() -> Result<()> {
     let (_, written) = timed(|| Ok(stream.write_all(b"question")?))?;
     wire.wait(ACK)?;
     std::thread::sleep(Duration::from_millis(30));
-    let ((), acked) = timed(|| wire.send(ACK))?;
+    let ((), acked) = timed(|| wire.send_heard(ACK, &stream))?;
     let (client, peer) = (stream.local_addr()?, SocketAddr::from(wire.own));
-    std::thread::sleep(Duration::from_millis(5));
     let row = listed(client, peer)?.numbers;
     // On a slow machine the handshake may be the quicker of the two.
     let (first, second) = (between(called, answered), between(written, acked));

@@ -252,9 +252,7 @@ fn nobody_answers_probes_of_a_closed_window() -> Result<()> {
     let (mut wire, mut stream) = connected(&scene)?;
     let own = stream.local_addr()?;
     wire.window = 0;
-    wire.send(ACK)?;
-    // The kernel takes what comes in order: what it hears next comes after that.
-    std::thread::sleep(Duration::from_millis(5));
+    wire.send_heard(ACK, &stream)?;
     stream.write_all(&[7; 500])?;
     let life = steps(&[&CONNECTS, &[(Established, Close)]]);
     let told = scene.told_within(LONG, &[Story::new(own, THERE, &life).error("ETIMEDOUT")])?;

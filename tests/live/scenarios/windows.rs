@@ -21,20 +21,18 @@ fn a_closed_window_costs_time() -> Result<()> {
     wire.send(SYN | ACK)?;
     wire.wait_acked()?;
     wire.window = 0;
-    wire.send(ACK)?;
-    std::thread::sleep(Duration::from_millis(5));
+    wire.send_heard(ACK, &socket)?;
     let mut stream = TcpStream::from(socket);
     stream.set_nonblocking(false)?;
     let client = stream.local_addr()?;
     let ((), written) = timed(|| Ok(stream.write_all(&[7; 500])?))?;
     std::thread::sleep(Duration::from_millis(500));
     wire.window = u16::MAX;
-    let ((), opened) = timed(|| wire.send(ACK))?;
+    let ((), opened) = timed(|| wire.send_heard(ACK, &stream))?;
     // Probes come before it.
     while wire.wait(ACK)?.bytes != 500 {}
-    wire.send(ACK)?;
+    wire.send_heard(ACK, &stream)?;
     sys::reset_on_close(stream.as_fd())?;
-    std::thread::sleep(Duration::from_millis(5));
     drop(stream);
     let line = look.line(client, wire.own.into(), Close)?;
     let truth = between(written, opened);
@@ -60,9 +58,8 @@ fn a_window_that_closes_twice_is_counted_twice() -> Result<()> {
         stream.set_nonblocking(false)?;
         let client = stream.local_addr()?;
         wire.window = 0;
-        wire.send(ACK)?;
+        wire.send_heard(ACK, &stream)?;
         for (bytes, after) in [(500, 0), (300, u16::MAX)] {
-            std::thread::sleep(Duration::from_millis(5));
             if closed > 0 {
                 stream.write_all(&vec![7; bytes as usize])?;
                 for _ in 0..3 {
@@ -72,18 +69,16 @@ fn a_window_that_closes_twice_is_counted_twice() -> Result<()> {
                 }
             }
             wire.window = u16::MAX;
-            wire.send(ACK)?;
-            std::thread::sleep(Duration::from_millis(5));
+            wire.send_heard(ACK, &stream)?;
             if closed == 0 {
                 stream.write_all(&vec![7; bytes as usize])?;
             }
             while wire.wait(ACK)?.bytes != bytes {}
             // With the acknowledgement: before 6.6 the kernel ignores one that closes the window and acknowledges nothing.
             wire.window = after;
-            wire.send(ACK)?;
+            wire.send_heard(ACK, &stream)?;
         }
         sys::reset_on_close(stream.as_fd())?;
-        std::thread::sleep(Duration::from_millis(5));
         drop(stream);
         let line = look.line(client, wire.own.into(), Close)?;
         ensure!(line.sent == Some(800), "{line:?}");
