@@ -121,7 +121,7 @@ impl Scene {
             }
             Ok(told)
         });
-        judged.with_context(|| shown(&lines))
+        judged.with_context(|| format!("{}and at the end:\n{:?}", shown(&lines), output.err))
     }
 }
 

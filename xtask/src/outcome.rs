@@ -1,6 +1,11 @@
 //! What a test program printed, reduced to what a summary needs.
 
+use std::collections::BTreeSet;
 use std::fmt;
+
+/// What the tracer says of events that happened where the kernel runs no programs: some kernels run none on top of process 1,
+/// whose turn it is for a moment now and then. Such a test has to be run again.
+const UNSEEN: &str = "this kernel runs no programs";
 
 /// Counts of one run of one test program, from the lines that Rust's test harness prints.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +24,10 @@ pub struct Outcome {
     begun: Option<String>,
     /// Inside a list of failures.
     listing: bool,
+    /// Whose output is being read.
+    telling: Option<String>,
+    /// Tests in whose output is [`UNSEEN`].
+    unseen: BTreeSet<String>,
 }
 
 impl Outcome {
@@ -29,6 +38,11 @@ impl Outcome {
 
     /// Takes the next line of the output.
     pub fn learn(&mut self, line: &str) {
+        if let Some(test) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
+            self.telling = Some(test.to_owned());
+        } else if line.contains(UNSEEN) {
+            self.unseen.extend(self.telling.clone());
+        }
         if let Some(counts) = line.strip_prefix("test result: ") {
             self.complete = true;
             self.listing = false;
@@ -58,6 +72,20 @@ impl Outcome {
             && let Some(name) = line.strip_prefix("    ")
         {
             self.failures.push(name.to_owned());
+        }
+    }
+
+    /// Those of the failed tests that could not see everything, because of the kernel they ran on.
+    pub fn blind(&self) -> Vec<String> {
+        self.failures.iter().filter(|failure| self.unseen.contains(*failure)).cloned().collect()
+    }
+
+    /// Takes the outcome of running a failed test again, by itself, for its own.
+    pub fn again(&mut self, test: &str, again: &Self) {
+        if again.passed == 1 && again.failed == 0 && again.complete {
+            self.failures.retain(|failure| failure != test);
+            self.failed = self.failed.saturating_sub(1);
+            self.passed += 1;
         }
     }
 
@@ -110,6 +138,20 @@ mod tests {
         assert_eq!(seen.failures, ["b::c"]);
         assert_eq!(seen.skipped, ["no fentry here"]);
         assert_eq!(seen.to_string(), "0 passed, 1 failed, 1 ignored, 1 skipped");
+    }
+
+    #[test]
+    fn a_test_that_could_not_see_everything_may_be_run_again() {
+        let mut seen = outcome(&format!(
+            "---- a stdout ----\nlost 1 events (happened while process 1 ran, where {UNSEEN}: 1)\n\n\
+             ---- b stdout ----\nlost 1 events (ring buffer full: 1)\n\nfailures:\n    a\n    b\n\n\
+             test result: FAILED. 3 passed; 2 failed; 0 ignored"
+        ));
+        assert_eq!(seen.blind(), ["a"]);
+        seen.again("a", &outcome("test result: FAILED. 0 passed; 1 failed; 0 ignored"));
+        assert_eq!((seen.passed, seen.failed), (3, 2));
+        seen.again("a", &outcome("test result: ok. 1 passed; 0 failed; 0 ignored"));
+        assert_eq!((seen.passed, seen.failed, seen.failures.as_slice()), (4, 1, ["b".to_owned()].as_slice()));
     }
 
     /// As it looks where tests run one at a time: libtest has written the name when the test writes to stderr.

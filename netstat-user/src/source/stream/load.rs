@@ -14,6 +14,7 @@ use super::object::{
     unpreempted,
 };
 use super::typed::{Programs, Typed};
+use super::unseen::{Unseen, Wanted};
 use super::{Options, Queues, SPARE, StreamError};
 use crate::kernel::bpf::Attach;
 use crate::kernel::btf::{Btf, BtfError};
@@ -38,6 +39,7 @@ pub struct Assembled {
     pub cookies: bool,
     /// The kernel's names of why it sends a reset.
     pub resets: ResetNames,
+    pub unseen: Option<Unseen>,
 }
 
 /// Attaches what `options` ask for.
@@ -135,9 +137,10 @@ impl<'a> Assembly<'a> {
                     tried = self.with_states(tier, cookies);
                 }
                 match tried {
-                    Ok(Assembled { programs, mut choices, cookies, resets }) => {
-                        choices.insert(0, Choice { feature: Feature::States, tier: Some(tier), refused });
-                        return self.complete(Assembled { programs, choices, cookies, resets });
+                    Ok(mut assembled) => {
+                        let states = Choice { feature: Feature::States, tier: Some(tier), refused };
+                        assembled.choices.insert(0, states);
+                        return self.complete(assembled);
                     }
                     // Only a verifier that does not know the helper makes another attempt worthwhile.
                     Err(refusal @ Refusal::Verifier { .. }) => why = why.or(Some(refusal)),
@@ -223,9 +226,19 @@ impl<'a> Assembly<'a> {
             let windows =
                 self.choose(&mut programs, Feature::Windows, Feature::Windows.ladder(self.options.tier));
             self.attach(&mut programs, Feature::States, tier)?;
+            let unseen = self.unseen(minis.tier);
             let choices = vec![minis, queues, accept, resets, windows, lives, holders];
-            return Ok(Assembled { programs, choices, cookies, resets: self.reset_names() });
+            return Ok(Assembled { programs, choices, cookies, resets: self.reset_names(), unseen });
         }
+    }
+
+    /// Counts what no program is run for; `minis` is how timers are seen.
+    fn unseen(&self, minis: Option<Tier>) -> Option<Unseen> {
+        let function = self.types.as_ref().ok().and_then(|types| types.number("tcp_connect"));
+        let timers = matches!(minis, Some(Tier::TpBtf | Tier::RawTp));
+        let handlers = || kallsyms::addresses(Path::new("/"), [HANDLERS[0], HANDLERS[1]]).ok();
+        let handlers = timers.then(handlers).flatten();
+        Unseen::watch(function, &Wanted { netns: self.options.netns, handlers })
     }
 
     /// The first tier of the ladder that loads and attaches.

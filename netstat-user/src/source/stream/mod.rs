@@ -22,6 +22,7 @@ mod mapping;
 mod object;
 mod ring;
 mod typed;
+mod unseen;
 
 pub use around::own_number;
 pub use ring::Ring;
@@ -42,6 +43,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use typed::Programs;
+use unseen::Unseen;
 
 /// See the [module](self)'s "Waiting".
 pub const WAKE_INTERVAL: Duration = Duration::from_millis(5);
@@ -65,6 +67,9 @@ const COUNTING: &str = "window_";
 
 /// Part of the names of spares.
 const SPARE: &str = "_spare";
+
+/// Why an event is lost that the kernel runs no program for: see [`Losses::unseen`].
+const UNSEEN: &str = "happened while process 1 ran, where this kernel runs no programs";
 
 /// What to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +164,8 @@ pub struct Losses {
     pub skipped_by: Vec<(String, u64)>,
     /// Events that the spares of a hook took. Nothing was lost with them.
     pub spared: u64,
+    /// Events that fell on process 1, where this kernel runs no programs.
+    pub unseen: u64,
     /// Times that a program which only counts was left out: no state is lost with that, but a count may be too small.
     pub uncounted: u64,
 }
@@ -166,7 +173,7 @@ pub struct Losses {
 impl Losses {
     /// All of them.
     pub fn total(&self) -> u64 {
-        Loss::ALL.into_iter().map(|loss| self.of(loss)).sum::<u64>() + self.skipped
+        Loss::ALL.into_iter().map(|loss| self.of(loss)).sum::<u64>() + self.skipped + self.unseen
     }
 
     /// Those with one reason.
@@ -184,7 +191,7 @@ impl Losses {
 impl std::fmt::Display for Losses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let reasons = Loss::ALL.into_iter().map(|loss| (loss.reason(), self.of(loss)));
-        let all = reasons.chain([("hook left out by the kernel", self.skipped)]);
+        let all = reasons.chain([(UNSEEN, self.unseen), ("hook left out by the kernel", self.skipped)]);
         for (index, (reason, count)) in all.filter(|&(_, count)| count > 0).enumerate() {
             let comma = if index > 0 { ", " } else { "" };
             write!(f, "{comma}{reason}: {count}")?;
@@ -229,6 +236,8 @@ pub struct Control {
     known: (u64, [Vec<u64>; Loss::ALL.len()]),
     /// What of these, and of what spares took, was before everything was attached: a listing follows, which has it.
     before: (Vec<(String, u64)>, u64),
+    /// What no program is run for.
+    unseen: Option<Unseen>,
     /// Holds the programs and their attachments.
     all: Programs,
 }
@@ -237,7 +246,8 @@ impl Stream {
     /// Loads and attaches. Events begin before this returns; until [`set_whole`](Control::set_whole) says otherwise,
     /// every transition carries the addresses.
     pub fn start(options: &Options) -> Result<Self, StreamError> {
-        let load::Assembled { programs: mut all, choices, cookies, resets } = load::assemble(options)?;
+        let load::Assembled { programs: mut all, choices, cookies, resets, unseen } =
+            load::assemble(options)?;
         let ebpf = &mut all.ebpf;
         // Without a logger the kernel half's diagnostics stay unread, which is harmless.
         let flush = EbpfLogger::init(ebpf)
@@ -268,6 +278,7 @@ impl Stream {
                 flush,
                 programs,
                 before: Default::default(),
+                unseen,
                 all,
             },
         };
@@ -366,7 +377,8 @@ impl Control {
             skipped_by.extract_if(.., |(name, _)| name.starts_with(COUNTING)).map(|(_, count)| count);
         let uncounted = uncounted.sum();
         let skipped = skipped_by.iter().map(|(_, count)| count).sum();
-        Ok(Losses { by: self.known.1.clone(), skipped, skipped_by, spared, uncounted })
+        let unseen = self.unseen.as_mut().map_or(0, Unseen::count);
+        Ok(Losses { by: self.known.1.clone(), skipped, skipped_by, spared, unseen, uncounted })
     }
 
     /// How often each program was left out, and what of that spares took, since they were loaded.
@@ -419,6 +431,8 @@ mod tests {
         assert_eq!(losses.to_string(), "hook left out by the kernel: 4 (state_btf 3, timer_start_btf 1)");
         losses.by[Loss::RingFull as usize] = vec![2];
         assert!(losses.to_string().starts_with("ring buffer full: 2, hook left out"), "{losses}");
+        losses.unseen = 1;
+        assert!(losses.to_string().starts_with(&format!("ring buffer full: 2, {UNSEEN}: 1, hook left out")));
     }
 
     #[test]
@@ -426,6 +440,7 @@ mod tests {
         let mut losses = Losses { skipped: 4, ..Losses::default() };
         losses.by[Loss::RingFull as usize] = vec![1, 2];
         losses.by[Loss::NoStorage as usize] = vec![0, 5];
-        assert_eq!((losses.total(), losses.of(Loss::RingFull)), (12, 3));
+        losses.unseen = 1;
+        assert_eq!((losses.total(), losses.of(Loss::RingFull)), (13, 3));
     }
 }
