@@ -15,6 +15,15 @@ use std::time::{Duration, Instant};
 /// What the tracer says of events that no program was run for, as some kernels run none on top of process 1.
 const UNSEEN: &str = "this kernel runs no programs";
 
+/// Says it in the test's output: whoever runs the tests may run this one again.
+#[expect(
+    clippy::print_stderr,
+    reason = "the harness keeps what a test prints, and shows it when the test fails"
+)]
+fn tell_unseen(err: &[String]) {
+    err.iter().filter(|line| line.contains(UNSEEN)).for_each(|line| eprintln!("{line}"));
+}
+
 /// How long the tracer may take until it is attached, or to end: much more than it needs, for emulated machines.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -214,8 +223,7 @@ impl Trace {
         }
         let mut err = std::mem::take(&mut self.preface);
         err.extend(self.said.try_iter());
-        // Whoever runs the tests may run this one again.
-        err.iter().filter(|line| line.contains(UNSEEN)).for_each(|line| eprintln!("{line}"));
+        tell_unseen(&err);
         Ok(Output { status, out: std::fs::read(self.out.path())?, err, told_to_end })
     }
 }
