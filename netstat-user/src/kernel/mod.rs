@@ -5,6 +5,7 @@ pub mod btf;
 pub mod caps;
 pub mod format;
 pub mod kallsyms;
+pub mod kept;
 pub mod refusal;
 pub mod selinux;
 pub mod tier;

@@ -3,6 +3,7 @@
 //! They are an object of their own, which loads in a few milliseconds: a listing ends before a trace's object were
 //! loaded.
 
+mod found;
 pub mod holders;
 mod object;
 pub mod walk;
@@ -11,14 +12,12 @@ use super::around::raise_memlock;
 use super::object::{check_abi, with_kfuncs};
 use crate::kernel::Refusal;
 use crate::kernel::bpf::{self, Attach, Kind};
-use crate::kernel::btf::{Btf, BtfError};
-use netstat_common::config::KFUNCS;
+use found::Found;
 use netstat_common::listing::{Spots, WARM};
 use object::Object;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
 use walk::Board;
 
 /// The kernel half of a listing.
@@ -80,19 +79,11 @@ impl Listing {
     pub fn load(want: Want) -> Result<Self, Refusal> {
         check_abi(OBJECT)?;
         raise_memlock();
-        let others = [TASKS.function, FILES.function, KFUNCS[2].0, EIGHT_BYTES];
-        let wanted: Vec<&str> = Spots::TYPES.iter().copied().chain(others).collect();
-        let types = Btf::read(Path::new("/"), &wanted).map_err(|cause| match cause {
-            BtfError::Read { .. } => Refusal::NoBtf(cause),
-            other => failed("reading the kernel's types", other),
-        })?;
-        let spots = Spots::resolve(|structure, path| types.offset(structure, path))
-            .map_err(|(structure, path)| Refusal::NoHook(format!("field {structure}.{path}")))?;
+        let Found { spots, cast, eight_bytes, tasks, files } = Found::here()?;
         if !spots.fit() {
             return Err(Refusal::NoHook("socket whose addresses lie together".to_owned()));
         }
-        let cast = types.number(KFUNCS[2].0);
-        let eight_bytes = cast.and_then(|_| types.structure(EIGHT_BYTES)).unwrap_or(0);
+        let eight_bytes = cast.and(eight_bytes).unwrap_or(0);
         let own = socket_with(
             AddressFamily::NETLINK,
             SocketType::RAW,
@@ -106,11 +97,11 @@ impl Listing {
         let spots = Spots { inodes: want.inodes.into(), eight_bytes, words, warm, own_socket, ..spots };
         let elf = with_kfuncs(OBJECT, [None, None, cast]);
         let object = Object::open(&elf, "SPOTS", spots.bytes())?;
-        let iterator = want.holders.then_some(if eight_bytes != 0 { TASKS } else { FILES });
-        let iterator = iterator.map(|iterator| {
-            let Iterator { program, target, function } = iterator;
+        let iterator = want.holders.then_some(if eight_bytes != 0 { (TASKS, tasks) } else { (FILES, files) });
+        let iterator = iterator.map(|(iterator, number)| {
+            let Iterator { program, target, .. } = iterator;
             let hook = format!("iterator {target}");
-            let number = types.number(function).ok_or_else(|| Refusal::NoHook(hook.clone()))?;
+            let number = number.ok_or_else(|| Refusal::NoHook(hook.clone()))?;
             object
                 .programs
                 .load(program, Kind::Tracing, &hook, Some((Attach::Iter, number)))
