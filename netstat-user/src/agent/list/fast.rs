@@ -12,10 +12,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 /// TCP sockets of a namespace above which the walk over the kernel's table is cheaper than sock_diag, loading included.
-const MANY_SOCKETS: u64 = 7_000;
+const MANY_SOCKETS: u64 = 4_000;
 
-/// Open files of the host above which one pass by the kernel's iterator is cheaper than one over /proc, loading included.
-const MANY_FILES: u64 = 4_000;
+/// Open files of the host above which one pass by the kernel's iterator is cheaper than one over /proc, loading included: the
+/// listing's own object, and the trace's, which tells more of each process.
+const MANY_FILES: u64 = 2_000;
+const VERY_MANY_FILES: u64 = 4_000;
 
 /// IPv6 rows that are kept while IPv4's are given, so that the table need not be walked again for them.
 const KEPT: usize = 4096;
@@ -92,7 +94,7 @@ impl Fast {
         let counts = Counts::here(Path::new("/proc")).unwrap_or_default();
         let sockets = counts.v4 + counts.v6 + counts.time_wait;
         let walks = may_walk && (forced || sockets >= MANY_SOCKETS);
-        let holds = may_hold && (forced || has_many_files());
+        let holds = may_hold && (forced || has_files(MANY_FILES));
         let able = || !caps::missing().iter().any(|name| matches!(*name, "CAP_BPF" | "CAP_PERFMON"));
         if !(walks || holds) || !(forced || plan.tier == ListTier::Best && able()) {
             return Ok(None);
@@ -178,9 +180,13 @@ impl Fast {
     }
 }
 
-/// Whether the iterator over all files pays.
-pub fn has_many_files() -> bool {
-    open_files(Path::new("/proc")).is_some_and(|files| files >= MANY_FILES)
+/// Whether the iterator over all files pays that is part of the trace's object.
+pub fn has_very_many_files() -> bool {
+    has_files(VERY_MANY_FILES)
+}
+
+fn has_files(least: u64) -> bool {
+    open_files(Path::new("/proc")).is_some_and(|files| files >= least)
 }
 
 /// Files that are open on this host (proc_sys_fs(5), file-nr).

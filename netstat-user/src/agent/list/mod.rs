@@ -373,7 +373,8 @@ impl Lister<'_> {
         {
             return Holders::lean(lean);
         }
-        let iterate = plan.tier == ListTier::Bpf || plan.tier == ListTier::Best && fast::has_many_files();
+        let iterate =
+            plan.tier == ListTier::Bpf || plan.tier == ListTier::Best && fast::has_very_many_files();
         let found = if self.plain && !plan.verbose && !iterate {
             Holders::lean_by_proc()
         } else {
