@@ -38,7 +38,14 @@ pub fn probe(options: &Options) -> Report {
     }
     let options = Options { owners: true, ..options.clone() };
     let mut features = match try_all(&options) {
-        Ok(features) => features,
+        Ok((features, counts_unseen)) => {
+            if counts_unseen {
+                let value =
+                    "perhaps hidden from programs; what happens while it runs is counted, and said as lost";
+                findings.push(Finding { what: "process 1", value: value.to_owned(), cure: None });
+            }
+            features
+        }
         Err(StreamError::NoTier { choices }) => choices,
         Err(error) => {
             findings.push(Finding { what: "tracing", value: error.to_string(), cure: error.cure() });
@@ -50,19 +57,25 @@ pub fn probe(options: &Options) -> Report {
     Report { kernel: release(), findings, features }
 }
 
-/// Tries with queue changes; a forced tier that has none is tried without, as a trace that does not ask for them would.
-fn try_all(options: &Options) -> Result<Vec<Choice>, StreamError> {
+/// Tries with queue changes; a forced tier that has none is tried without, as a trace that does not ask for them would. Also
+/// whether [events are counted](Stream::counts_unseen) that no program is run for.
+fn try_all(options: &Options) -> Result<(Vec<Choice>, bool), StreamError> {
     let with_queues = Options { queues: Queues::Coalesced, ..options.clone() };
     match Stream::start(&with_queues) {
         Err(StreamError::Forced { tier, feature: Feature::Queues, why }) => {
             let without = Options { queues: Queues::Off, ..options.clone() };
-            let mut features = Stream::start(&without)?.into_choices();
+            let stream = Stream::start(&without)?;
+            let counts_unseen = stream.counts_unseen();
+            let mut features = stream.into_choices();
             if let Some(queues) = features.iter_mut().find(|choice| choice.feature == Feature::Queues) {
                 queues.refused.push(Refused { tier, why });
             }
-            Ok(features)
+            Ok((features, counts_unseen))
         }
-        other => other.map(Stream::into_choices),
+        other => other.map(|stream| {
+            let counts_unseen = stream.counts_unseen();
+            (stream.into_choices(), counts_unseen)
+        }),
     }
 }
 

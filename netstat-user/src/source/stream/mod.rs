@@ -302,6 +302,11 @@ impl Stream {
         self.control.cookies
     }
 
+    /// Whether this kernel may run no programs while process 1 has the processor, so that what happens then is counted.
+    pub fn counts_unseen(&self) -> bool {
+        self.control.unseen.is_some()
+    }
+
     /// Detaches, and keeps what was learnt about the kernel.
     pub fn into_choices(self) -> Vec<Choice> {
         self.control.choices
