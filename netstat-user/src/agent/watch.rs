@@ -257,7 +257,7 @@ impl Watch {
         let mut flush = self.kernel.as_ref().map(|kernel| kernel.reader.flush());
         loop {
             if flush.is_none() {
-                self.check_losses();
+                self.check_last_losses();
                 self.closing = true;
                 self.raise();
                 if !self.asking {

@@ -43,6 +43,14 @@ impl Watch {
         }
     }
 
+    /// As below, of everything until now.
+    pub(super) fn check_last_losses(&mut self) {
+        if let Some(kernel) = &mut self.kernel {
+            kernel.control.look_at_once();
+        }
+        self.check_losses();
+    }
+
     pub(super) fn check_losses(&mut self) {
         let Some(kernel) = &mut self.kernel else { return };
         match kernel.control.losses() {

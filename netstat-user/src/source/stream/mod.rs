@@ -386,6 +386,13 @@ impl Control {
         Ok(Losses { by: self.known.1.clone(), skipped, skipped_by, spared, unseen, uncounted })
     }
 
+    /// Has the next [`losses`](Self::losses) leave out nothing that has happened until then.
+    pub fn look_at_once(&mut self) {
+        if let Some(unseen) = &mut self.unseen {
+            unseen.look_at_once();
+        }
+    }
+
     /// How often each program was left out, and what of that spares took, since they were loaded.
     fn left_out(&mut self) -> Result<(Vec<(String, u64)>, u64), StreamError> {
         // Before the spares' own count, so that an event between the two is not taken for lost.

@@ -20,7 +20,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Events that fall on process 1.
 pub struct Unseen {
     counters: Vec<File>,
-    looked: Instant,
+    /// `None`: the next look is due at once.
+    looked: Option<Instant>,
     count: u64,
 }
 
@@ -50,13 +51,18 @@ impl Unseen {
                 counters.extend(counter(id, thread, &filter).ok());
             }
         }
-        (!counters.is_empty()).then(|| Self { counters, looked: Instant::now(), count: 0 })
+        (!counters.is_empty()).then(|| Self { counters, looked: None, count: 0 })
+    }
+
+    /// Has the next [count](Self::count) be that of its moment.
+    pub fn look_at_once(&mut self) {
+        self.looked = None;
     }
 
     /// How many there were since the beginning, or a moment ago.
     pub fn count(&mut self) -> u64 {
-        if self.looked.elapsed() >= PAUSE {
-            self.looked = Instant::now();
+        if self.looked.is_none_or(|looked| looked.elapsed() >= PAUSE) {
+            self.looked = Some(Instant::now());
             self.count = self.counters.iter_mut().filter_map(|counter| read(counter).ok()).sum();
         }
         self.count
