@@ -8,7 +8,7 @@ use netstat_tests::{NetNs, program, traffic};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// For what is not there yet, or still; much longer than it takes.
@@ -18,18 +18,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Repeated {
     child: Child,
     out: tempfile::NamedTempFile,
+    err: tempfile::NamedTempFile,
 }
 
 impl Repeated {
     /// Starts it with TCP, every state, owners, and these further words.
     fn start(words: &[&str]) -> Result<Self> {
-        let out = tempfile::NamedTempFile::new()?;
+        let (out, err) = (tempfile::NamedTempFile::new()?, tempfile::NamedTempFile::new()?);
         let mut command = program::command(&["-tanp"])?;
         if !words.iter().any(|word| word.starts_with("--continuous")) {
             command.arg("--continuous=0.5");
         }
-        let child = command.args(words).stdout(out.reopen()?).stderr(Stdio::inherit()).spawn()?;
-        Ok(Self { child, out })
+        let child = command.args(words).stdout(out.reopen()?).stderr(err.reopen()?).spawn()?;
+        Ok(Self { child, out, err })
     }
 
     /// What it has written so far.
@@ -60,6 +61,7 @@ impl Drop for Repeated {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        program::tell(std::fs::read_to_string(self.err.path()).unwrap_or_default().lines());
     }
 }
 

@@ -15,13 +15,18 @@ use std::time::{Duration, Instant};
 /// What the tracer says of events that no program was run for, as some kernels run none on top of process 1.
 const UNSEEN: &str = "this kernel runs no programs";
 
-/// Says it in the test's output: whoever runs the tests may run this one again.
+/// Says in the test's output what the tracer said of such events: whoever runs the tests may run this one again.
+fn tell_unseen(err: &[String]) {
+    tell(err.iter().map(String::as_str).filter(|line| line.contains(UNSEEN)));
+}
+
+/// Puts lines into the test's output.
 #[expect(
     clippy::print_stderr,
     reason = "the harness keeps what a test prints, and shows it when the test fails"
 )]
-fn tell_unseen(err: &[String]) {
-    err.iter().filter(|line| line.contains(UNSEEN)).for_each(|line| eprintln!("{line}"));
+pub fn tell<'a>(lines: impl IntoIterator<Item = &'a str>) {
+    lines.into_iter().for_each(|line| eprintln!("{line}"));
 }
 
 /// How long the tracer may take until it is attached, or to end: much more than it needs, for emulated machines.
