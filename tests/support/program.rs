@@ -15,6 +15,19 @@ use std::time::{Duration, Instant};
 /// What the tracer says of events that no program was run for, as some kernels run none on top of process 1.
 const UNSEEN: &str = "this kernel runs no programs";
 
+/// Whether that is the only reason for which these lines of the tracer say that something was lost.
+pub fn lost_only_unseen(err: &[String]) -> bool {
+    let mut reasons = err
+        .iter()
+        .filter_map(|line| line.strip_prefix("enetstat: lost ")?.split_once(" events (")?.1.split_once("), "))
+        .map(|(reasons, _)| reasons);
+    reasons.all(|reasons| {
+        let count = reasons.split_once(UNSEEN).and_then(|(_, rest)| rest.strip_prefix(": "));
+        count.is_some_and(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
+            && reasons.starts_with("happened while process 1 ran")
+    })
+}
+
 /// Says in the test's output what the tracer said of such events: whoever runs the tests may run this one again.
 fn tell_unseen(err: &[String]) {
     tell(err.iter().map(String::as_str).filter(|line| line.contains(UNSEEN)));
@@ -274,5 +287,21 @@ impl Output {
         let value = &summary[key];
         let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
         number.with_context(|| format!("no number {key} in {summary}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lost_only_unseen;
+
+    #[test]
+    fn another_reason_is_another_matter() {
+        let said = |reasons: &str| vec![format!("enetstat: lost 3 events ({reasons}), listing anew")];
+        let unseen = "happened while process 1 ran, where this kernel runs no programs: 3";
+        assert!(lost_only_unseen(&said(unseen)) && lost_only_unseen(&[]));
+        assert!(!lost_only_unseen(&said("ring buffer full: 3")));
+        assert!(!lost_only_unseen(&said(&format!("ring buffer full: 3, {unseen}"))));
+        assert!(!lost_only_unseen(&said(&format!("{unseen}, hook left out by the kernel: 1 (state_btf 1)"))));
+        assert!(!lost_only_unseen(&[said(unseen), said("ring buffer full: 3")].concat()));
     }
 }
