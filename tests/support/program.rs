@@ -4,6 +4,7 @@ use crate::json::Line;
 use crate::need::Tier;
 use crate::sys;
 use anyhow::{Context, Result, bail, ensure};
+use netstat_user::source::stream::UNSEEN;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -12,20 +13,15 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What the tracer says of events that no program was run for, as some kernels run none on top of process 1.
-const UNSEEN: &str = "this kernel runs no programs";
-
-/// Whether that is the only reason for which these lines of the tracer say that something was lost.
+/// Whether these lines of the tracer say that something was lost, and no other reason than [`UNSEEN`].
 pub fn lost_only_unseen(err: &[String]) -> bool {
-    let mut reasons = err
-        .iter()
-        .filter_map(|line| line.strip_prefix("enetstat: lost ")?.split_once(" events (")?.1.split_once("), "))
-        .map(|(reasons, _)| reasons);
-    reasons.all(|reasons| {
-        let count = reasons.split_once(UNSEEN).and_then(|(_, rest)| rest.strip_prefix(": "));
+    let said = err.iter().filter_map(|line| line.strip_prefix("enetstat: lost ")?.split_once(" events ("));
+    let mut reasons = said.filter_map(|(_, rest)| Some(rest.split_once("), ")?.0)).peekable();
+    let is_unseen = |reason: &str| {
+        let count = reason.strip_prefix(UNSEEN).and_then(|rest| rest.strip_prefix(": "));
         count.is_some_and(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
-            && reasons.starts_with("happened while process 1 ran")
-    })
+    };
+    reasons.peek().is_some() && reasons.all(is_unseen)
 }
 
 /// Says in the test's output what the tracer said of such events: whoever runs the tests may run this one again.
@@ -292,13 +288,19 @@ impl Output {
 
 #[cfg(test)]
 mod tests {
-    use super::lost_only_unseen;
+    use super::{UNSEEN, lost_only_unseen};
+
+    /// Who runs the tests looks for this.
+    #[test]
+    fn what_no_program_saw_is_said_in_words_that_are_looked_for() {
+        assert!(UNSEEN.contains("this kernel runs no programs"));
+    }
 
     #[test]
     fn another_reason_is_another_matter() {
         let said = |reasons: &str| vec![format!("enetstat: lost 3 events ({reasons}), listing anew")];
-        let unseen = "happened while process 1 ran, where this kernel runs no programs: 3";
-        assert!(lost_only_unseen(&said(unseen)) && lost_only_unseen(&[]));
+        let unseen = &format!("{UNSEEN}: 3");
+        assert!(lost_only_unseen(&said(unseen)) && !lost_only_unseen(&[]));
         assert!(!lost_only_unseen(&said("ring buffer full: 3")));
         assert!(!lost_only_unseen(&said(&format!("ring buffer full: 3, {unseen}"))));
         assert!(!lost_only_unseen(&said(&format!("{unseen}, hook left out by the kernel: 1 (state_btf 1)"))));

@@ -73,16 +73,16 @@ impl Tally {
 
     /// As root, and one test at a time. What failed because the kernel let no program look is run again, by itself.
     fn privileged(&mut self, program: &Executable, enetstat: &Path, args: &[String]) {
+        let name = format!("{} {}", program.package, program.name);
         let run = |args: &[String]| {
             let mut command = shell::as_root(&program.path, &variables(program, enetstat))?;
+            if !shell::is_root() {
+                say(format_args!("asking sudo for root, to run the tests `{}`", program.name));
+            }
+            say(format_args!("tests of {name}"));
             command.current_dir(&program.directory);
             Some(follow(command.args(["--test-threads=1", "--show-output"]).args(args)))
         };
-        if !shell::is_root() {
-            say(format_args!("asking sudo for root, to run the tests `{}`", program.name));
-        }
-        let name = format!("{} {}", program.package, program.name);
-        say(format_args!("tests of {name}"));
         let Some(mut result) = run(args) else {
             self.left_out.push(format!(
                 "the tests `{}` need root, and sudo cannot give it here; as root, in {}, run: ENETSTAT_BIN={} {} --test-threads=1",

@@ -4,8 +4,7 @@
 //! They are the kernel's as it was built, so what was found in them stays true as long as both it and this program are the
 //! same. It is kept in a directory that only root can write, and only root looks there.
 
-use rustix::fs::{AtFlags, CWD};
-use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, mkdir, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, mkdir, openat, renameat, unlinkat};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -21,7 +20,7 @@ const NAME: &str = "kernel-types";
 /// Bytes; anything longer is not ours.
 const LONGEST: u64 = 1 << 16;
 
-/// `NT_GNU_BUILD_ID` (include/linux/elfnote-lto.h and scripts of the linker, 6.12).
+/// `NT_GNU_BUILD_ID` (`BUILD_ID`, lib/buildid.c, 6.12).
 const BUILD_ID: u32 = 3;
 
 /// The place for one kernel's answers to one program's questions.

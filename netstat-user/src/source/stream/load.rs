@@ -14,7 +14,7 @@ use super::object::{
     unpreempted,
 };
 use super::typed::{Programs, Typed};
-use super::unseen::{Unseen, Wanted};
+use super::unseen::Unseen;
 use super::{Options, Queues, SPARE, StreamError};
 use crate::kernel::bpf::Attach;
 use crate::kernel::btf::{Btf, BtfError};
@@ -237,8 +237,7 @@ impl<'a> Assembly<'a> {
         let function = self.types.as_ref().ok().and_then(|types| types.number("tcp_connect"));
         let timers = matches!(minis, Some(Tier::TpBtf | Tier::RawTp));
         let handlers = || kallsyms::addresses(Path::new("/"), [HANDLERS[0], HANDLERS[1]]).ok();
-        let handlers = timers.then(handlers).flatten();
-        Unseen::watch(function, &Wanted { netns: self.options.netns, handlers })
+        Unseen::watch(function, self.options.netns, || timers.then(handlers).flatten())
     }
 
     /// The first tier of the ladder that loads and attaches.

@@ -69,7 +69,7 @@ const COUNTING: &str = "window_";
 const SPARE: &str = "_spare";
 
 /// Why an event is lost that the kernel runs no program for: see [`Losses::unseen`].
-const UNSEEN: &str = "happened while process 1 ran, where this kernel runs no programs";
+pub const UNSEEN: &str = "happened while process 1 ran, where this kernel runs no programs";
 
 /// What to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,24 +25,23 @@ pub struct Unseen {
     count: u64,
 }
 
-/// What is to be counted.
-pub struct Wanted {
-    /// Inode of the only network namespace that is looked at.
-    pub netns: Option<u32>,
-    /// Addresses of the functions behind the timers that are looked at: of timewait sockets and of requests.
-    pub handlers: Option<[u64; 2]>,
-}
-
 impl Unseen {
     /// Counts where the kernel refuses a program at the function of this number; `None` on any other kernel, and where
     /// process 1 of the host is not to be seen or perf is not to be had. By a thread that has tracefs.
-    pub fn watch(function: Option<u32>, wanted: &Wanted) -> Option<Self> {
+    ///
+    /// `netns` is the inode of the only network namespace that is looked at; `handlers` gives the addresses of the functions
+    /// behind the timers that are looked at: of timewait sockets and of requests.
+    pub fn watch(
+        function: Option<u32>,
+        netns: Option<u32>,
+        handlers: impl FnOnce() -> Option<[u64; 2]>,
+    ) -> Option<Self> {
         if super::around::own_number() == 0 || !refuses(function?) {
             return None;
         }
         let tracefs = format::tracefs(Path::new("/"))?;
         let mut counters = Vec::new();
-        for (event, filter) in filters(wanted, is_own_namespace(wanted.netns)) {
+        for (event, filter) in filters(handlers(), is_own_namespace(netns)) {
             let id = std::fs::read_to_string(tracefs.join("events").join(event).join("id")).ok()?;
             let id = id.trim().parse().ok()?;
             for thread in std::fs::read_dir("/proc/1/task").ok()?.flatten() {
@@ -63,18 +62,18 @@ impl Unseen {
     pub fn count(&mut self) -> u64 {
         if self.looked.is_none_or(|looked| looked.elapsed() >= PAUSE) {
             self.looked = Some(Instant::now());
-            self.count = self.counters.iter_mut().filter_map(|counter| read(counter).ok()).sum();
+            self.count = self.counters.iter().filter_map(|counter| read(counter).ok()).sum();
         }
         self.count
     }
 }
 
 /// The tracepoints, and which of their events.
-fn filters(wanted: &Wanted, own: bool) -> Vec<(&'static str, String)> {
+fn filters(handlers: Option<[u64; 2]>, own: bool) -> Vec<(&'static str, String)> {
     /// What `common_flags` has in a softirq (`TRACE_FLAG_SOFTIRQ`, include/linux/trace_events.h, 6.12).
     const SOFTIRQ: u32 = 16;
     let mut filters = vec![("sock/inet_sock_set_state", String::new())];
-    if let Some([timewait, request]) = wanted.handlers {
+    if let Some([timewait, request]) = handlers {
         let function = format!("(function == {timewait:#x} || function == {request:#x})");
         filters
             .extend(["timer/timer_start", "timer/timer_expire_entry"].map(|event| (event, function.clone())));
@@ -113,32 +112,44 @@ fn refuses(function: u32) -> bool {
 
 /// Counts a tracepoint's events in one thread and those that it starts, whatever processor it is on.
 fn counter(id: u64, thread: i32, filter: &str) -> io::Result<File> {
-    /// `PERF_TYPE_TRACEPOINT`, `PERF_ATTR_SIZE_VER0` and bits of `struct perf_event_attr` (include/uapi/linux/perf_event.h,
-    /// 6.12).
-    const TRACEPOINT: u64 = 2;
-    const SIZE: usize = 64;
+    /// The beginning of `struct perf_event_attr` (include/uapi/linux/perf_event.h, 6.12).
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attributes {
+        kind: u32,
+        size: u32,
+        config: u64,
+        sample_period: u64,
+        sample_type: u64,
+        read_format: u64,
+        flags: u64,
+        unused: [u64; 2],
+    }
+    /// `PERF_ATTR_SIZE_VER0`
+    const _: () = assert!(size_of::<Attributes>() == 64);
+    /// `PERF_TYPE_TRACEPOINT`
+    const TRACEPOINT: u32 = 2;
+    /// Of the flags.
     const INHERIT: u64 = 1 << 1;
     const INHERIT_THREAD: u64 = 1 << 35;
-    const FLAGS: usize = 5;
     /// `PERF_FLAG_FD_CLOEXEC`
     const CLOSE_ON_EXEC: libc::c_ulong = 1 << 3;
     /// `PERF_EVENT_IOC_SET_FILTER`
     const SET_FILTER: libc::Ioctl = 0x4008_2406;
     let filter = std::ffi::CString::new(filter).map_err(io::Error::other)?;
-    let mut attributes = [0u64; SIZE / 8];
-    // The type and the size are four bytes each.
-    let (kind, size) = ((TRACEPOINT as u32).to_ne_bytes(), (SIZE as u32).to_ne_bytes());
-    let [a, b, c, d] = kind;
-    let [e, f, g, h] = size;
-    attributes[0] = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
-    attributes[1] = id;
-    attributes[FLAGS] = INHERIT | INHERIT_THREAD;
+    let attributes = Attributes {
+        kind: TRACEPOINT,
+        size: size_of::<Attributes>() as u32,
+        config: id,
+        flags: INHERIT | INHERIT_THREAD,
+        ..Attributes::default()
+    };
     let (any_processor, no_group) = (-1, -1);
     // SAFETY: the kernel reads as many bytes of the attributes as they say themselves.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
-            attributes.as_ptr(),
+            &raw const attributes,
             thread,
             any_processor,
             no_group,
@@ -173,13 +184,13 @@ mod tests {
 
     #[test]
     fn what_process_1_does_itself_counts_in_its_own_namespace_only() {
-        let wanted = Wanted { netns: Some(1), handlers: Some([0x10, 0x20]) };
+        let handlers = Some([0x10, 0x20]);
         let timers = "(function == 0x10 || function == 0x20)";
-        let texts = |own| filters(&wanted, own).into_iter().map(|(_, filter)| filter).collect::<Vec<_>>();
+        let texts = |own| filters(handlers, own).into_iter().map(|(_, filter)| filter).collect::<Vec<_>>();
         assert_eq!(texts(true), ["", timers, timers]);
         let timers = format!("{timers} && common_flags & 16");
         assert_eq!(texts(false), ["common_flags & 16", &timers, &timers]);
-        assert_eq!(filters(&Wanted { handlers: None, ..wanted }, true).len(), 1);
+        assert_eq!(filters(None, true).len(), 1);
     }
 
     /// Where we may: what a thread of ours does is counted, and what the filter lets through only.
